@@ -1,0 +1,6 @@
+//! What a user is. Nothing here does I/O, and nothing outside checks again what is parsed here.
+
+pub mod email;
+pub mod name;
+pub mod user;
+pub mod username;

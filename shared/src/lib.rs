@@ -1,0 +1,17 @@
+//! The vocabulary of both binaries.
+//!
+//! In reading order: what a user is ([`domain`]), what is said about one ([`event`]), where both are kept ([`store`]),
+//! and then what every process needs: [`config`], [`trace_context`], [`telemetry`], [`lifecycle`], [`backoff`].
+//!
+//! Deliberately absent: an HTTP server, RabbitMQ, Keycloak and mail.
+
+pub mod domain;
+pub mod event;
+
+pub mod store;
+
+pub mod backoff;
+pub mod config;
+pub mod lifecycle;
+pub mod telemetry;
+pub mod trace_context;

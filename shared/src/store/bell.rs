@@ -1,0 +1,65 @@
+//! The bell between the api and the relay: "there is something in the outbox".
+//!
+//! Only a hint. It is rung after the commit, never inside it: a NOTIFY in the transaction holds a global lock across
+//! the flush of the WAL and was measured to cut 16 writers from 4,940 to 680 transactions per second. A ring that is
+//! lost costs the relay's poll interval, nothing else.
+
+use std::{sync::Arc, time::Duration};
+
+use sqlx::{PgPool, postgres::PgListener};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{StoreError, query};
+
+const CHANNEL: &str = "usher_outbox";
+
+/// The handle to ring with. Rings while one is on its way become one.
+#[derive(Debug, Clone, Default)]
+pub struct Bell(Arc<Notify>);
+
+impl Bell {
+    /// Returns at once, whatever the database does.
+    pub fn ring(&self) {
+        self.0.notify_one();
+    }
+
+    /// Carries the rings to the database, one at a time, until `shutdown`.
+    pub async fn run(self, pool: PgPool, shutdown: CancellationToken) {
+        while shutdown.run_until_cancelled(self.0.notified()).await.is_some() {
+            if let Err(error) = notify(&pool).await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "a ring was lost; the relay will poll");
+            }
+        }
+    }
+}
+
+async fn notify(pool: &PgPool) -> Result<(), StoreError> {
+    sqlx::query!("SELECT pg_notify($1, '')", CHANNEL).execute(pool).await.map_err(query("ring the bell"))?;
+    Ok(())
+}
+
+/// Listens on a connection of its own until `shutdown`, and passes each ring to `heard`.
+///
+/// Rings once after every (re)connect, because whatever was rung in between is lost.
+pub async fn listen(pool: PgPool, heard: Arc<Notify>, shutdown: CancellationToken) {
+    const PAUSE: Duration = Duration::from_secs(1);
+    while !shutdown.is_cancelled() {
+        let listened = shutdown.run_until_cancelled(listen_once(&pool, &heard)).await;
+        if let Some(Err(error)) = listened {
+            tracing::warn!(error = &error as &dyn std::error::Error, "not listening for new events; polling instead");
+            shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
+        }
+    }
+}
+
+async fn listen_once(pool: &PgPool, heard: &Notify) -> Result<(), StoreError> {
+    let mut listener = PgListener::connect_with(pool).await.map_err(query("connect the listener"))?;
+    listener.listen(CHANNEL).await.map_err(query("listen for new events"))?;
+    heard.notify_one();
+    // `None` says that the connection was lost; the listener reconnects in the next call.
+    loop {
+        listener.try_recv().await.map_err(query("wait for new events"))?;
+        heard.notify_one();
+    }
+}

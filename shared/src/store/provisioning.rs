@@ -1,0 +1,275 @@
+//! Users as a provisioning run sees them: claimed, worked on, and let go of.
+//!
+//! Every write after the claim says `WHERE claim_no = $n`. Whoever slept past the lease and was overtaken changes
+//! nothing: the write says [`Fenced::Lost`] and the run ends.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgPool, types::Json};
+use uuid::Uuid;
+
+use super::{StoreError, query};
+use crate::{
+    domain::user::UserId,
+    event::{self, EventType},
+    trace_context::TraceContext,
+};
+
+/// A user who is ours until the lease ends.
+///
+/// What was parsed when the row was written is not parsed again: these are the stored texts.
+#[derive(Clone)]
+pub struct ClaimedUser {
+    pub id: UserId,
+    pub claim_no: i64,
+    pub username: String,
+    pub email: String,
+    pub first_name: String,
+    pub last_name: String,
+    pub created_at: DateTime<Utc>,
+    /// This run included.
+    pub attempts: i32,
+    pub account: Option<Account>,
+    pub mail_wanted: i32,
+    pub mail_served: i32,
+    /// Why the run before this one did not finish.
+    pub last_error: Option<String>,
+}
+
+/// The account in Keycloak.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    pub id: Uuid,
+    pub realm: String,
+}
+
+/// What asking for a user gave.
+pub enum Claim {
+    Taken(Box<ClaimedUser>),
+    /// Somebody has it, it is finished, parked, or not due yet: there is nothing to do for us.
+    NotOurs,
+    /// There is no such user.
+    Unknown,
+}
+
+/// Whether a write found the claim still ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Fenced {
+    Written,
+    Lost,
+}
+
+impl Fenced {
+    fn from_rows(rows: u64) -> Self {
+        if rows == 1 { Self::Written } else { Self::Lost }
+    }
+}
+
+/// Claims a user who is due, or who has not been tried since he was last finished: so an event may come before the
+/// due time, and a duplicate of it never skips a backoff.
+///
+/// `with_mail` says whether users who only wait for a mail may be claimed.
+pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) -> Result<Claim, StoreError> {
+    let row = sqlx::query!(
+        r#"
+        UPDATE users
+           SET claim_no = claim_no + 1, attempts = attempts + 1, leased_until = now() + make_interval(secs => $2)
+         WHERE id = $1
+           AND parked_at IS NULL
+           AND (leased_until IS NULL OR leased_until < now())
+           AND (synced_at IS NULL OR (mail_wanted > mail_served AND $3))
+           AND (next_attempt_at <= now() OR (attempts = 0 AND last_error IS NULL))
+        RETURNING id, claim_no, username, email, first_name, last_name, created_at, attempts, last_error,
+                  keycloak_id, keycloak_realm, mail_wanted, mail_served
+        "#,
+        id.as_uuid(),
+        lease.as_secs_f64(),
+        with_mail,
+    )
+    .fetch_optional(pool)
+    .await
+    .map_err(query("claim a user"))?;
+    let Some(row) = row else {
+        return Ok(if exists(pool, id).await? { Claim::NotOurs } else { Claim::Unknown });
+    };
+    Ok(Claim::Taken(Box::new(ClaimedUser {
+        id: row.id.into(),
+        claim_no: row.claim_no,
+        username: row.username,
+        email: row.email,
+        first_name: row.first_name,
+        last_name: row.last_name,
+        created_at: row.created_at,
+        attempts: row.attempts,
+        account: row.keycloak_id.zip(row.keycloak_realm).map(|(id, realm)| Account { id, realm }),
+        mail_wanted: row.mail_wanted,
+        mail_served: row.mail_served,
+        last_error: row.last_error,
+    })))
+}
+
+async fn exists(pool: &PgPool, id: UserId) -> Result<bool, StoreError> {
+    sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM users WHERE id = $1) AS "exists!""#, id.as_uuid())
+        .fetch_one(pool)
+        .await
+        .map_err(query("look for a user"))
+}
+
+/// The account is known to exist.
+pub async fn mark_synced(pool: &PgPool, user: &ClaimedUser, account: &Account) -> Result<Fenced, StoreError> {
+    let done = sqlx::query!(
+        r#"
+        UPDATE users SET keycloak_id = $3, keycloak_realm = $4, synced_at = now()
+         WHERE id = $1 AND claim_no = $2
+        "#,
+        user.id.as_uuid(),
+        user.claim_no,
+        account.id,
+        account.realm,
+    )
+    .execute(pool)
+    .await
+    .map_err(query("mark a user synced"))?;
+    Ok(Fenced::from_rows(done.rows_affected()))
+}
+
+/// Records that a mail is about to be sent, and takes the whole lease anew for it.
+pub async fn begin_mail(pool: &PgPool, user: &ClaimedUser, lease: Duration) -> Result<Fenced, StoreError> {
+    let done = sqlx::query!(
+        r#"
+        UPDATE users SET mail_attempts = mail_attempts + 1, leased_until = now() + make_interval(secs => $3)
+         WHERE id = $1 AND claim_no = $2
+        "#,
+        user.id.as_uuid(),
+        user.claim_no,
+        lease.as_secs_f64(),
+    )
+    .execute(pool)
+    .await
+    .map_err(query("record a mail attempt"))?;
+    Ok(Fenced::from_rows(done.rows_affected()))
+}
+
+/// A mail server took the mail. A request that came meanwhile leaves the user open, and due at once.
+pub async fn finish(pool: &PgPool, user: &ClaimedUser) -> Result<Fenced, StoreError> {
+    let done = sqlx::query!(
+        r#"
+        UPDATE users
+           SET mail_served = $3, mail_sent_at = now(), leased_until = NULL, attempts = 0, last_error = NULL,
+               next_attempt_at = now()
+         WHERE id = $1 AND claim_no = $2
+        "#,
+        user.id.as_uuid(),
+        user.claim_no,
+        user.mail_wanted,
+    )
+    .execute(pool)
+    .await
+    .map_err(query("mark a user served"))?;
+    Ok(Fenced::from_rows(done.rows_affected()))
+}
+
+/// Whether a try that did not finish counts against the budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    Counts,
+    GivenBack,
+}
+
+/// Lets go of a user until `delay` has passed.
+pub async fn postpone(
+    pool: &PgPool,
+    user: &ClaimedUser,
+    attempt: Attempt,
+    delay: Duration,
+    error: &str,
+) -> Result<Fenced, StoreError> {
+    let done = sqlx::query!(
+        r#"
+        UPDATE users
+           SET attempts = attempts - $3, next_attempt_at = now() + make_interval(secs => $4), last_error = $5,
+               leased_until = NULL
+         WHERE id = $1 AND claim_no = $2
+        "#,
+        user.id.as_uuid(),
+        user.claim_no,
+        i32::from(attempt == Attempt::GivenBack),
+        delay.as_secs_f64(),
+        error,
+    )
+    .execute(pool)
+    .await
+    .map_err(query("postpone a user"))?;
+    Ok(Fenced::from_rows(done.rows_affected()))
+}
+
+/// Gives a user up until an operator looks, and says so in an event of the same statement.
+pub async fn park(pool: &PgPool, user: &ClaimedUser, reason: &str, error: &str) -> Result<Fenced, StoreError> {
+    let done = sqlx::query!(
+        r#"
+        WITH parked AS (
+            UPDATE users SET parked_at = now(), parked_reason = $3, last_error = $4, leased_until = NULL
+             WHERE id = $1 AND claim_no = $2
+            RETURNING id
+        )
+        INSERT INTO outbox (event_id, event_type, user_id, data, trace_context)
+        SELECT $5, $6, id, $7, $8 FROM parked
+        "#,
+        user.id.as_uuid(),
+        user.claim_no,
+        reason,
+        error,
+        Uuid::now_v7(),
+        EventType::UserParked.as_str(),
+        event::parked(user.id, reason),
+        Json(TraceContext::current()) as _,
+    )
+    .execute(pool)
+    .await
+    .map_err(query("park a user"))?;
+    Ok(Fenced::from_rows(done.rows_affected()))
+}
+
+/// Up to `limit` users whose time has come, the longest overdue first; rows that somebody is just claiming are
+/// passed over.
+pub async fn due(pool: &PgPool, limit: i64, with_mail: bool) -> Result<Vec<UserId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        r#"
+        SELECT id FROM users
+         WHERE parked_at IS NULL AND (synced_at IS NULL OR mail_wanted > mail_served)
+           AND next_attempt_at <= now()
+           AND (leased_until IS NULL OR leased_until < now())
+           AND (synced_at IS NULL OR $2)
+         ORDER BY next_attempt_at
+         LIMIT $1
+           FOR UPDATE SKIP LOCKED
+        "#,
+        limit,
+        with_mail,
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(query("find who is due"))?;
+    Ok(ids.into_iter().map(UserId::from).collect())
+}
+
+/// How long until somebody is due whom nobody works on; `None` when there is no such user.
+pub async fn next_due(pool: &PgPool, with_mail: bool) -> Result<Option<Duration>, StoreError> {
+    let seconds = sqlx::query_scalar!(
+        r#"
+        SELECT extract(epoch FROM next_attempt_at - now())::float8 AS "seconds!" FROM users
+         WHERE parked_at IS NULL AND (synced_at IS NULL OR mail_wanted > mail_served)
+           AND (leased_until IS NULL OR leased_until < now())
+           AND (synced_at IS NULL OR $1)
+         ORDER BY next_attempt_at
+         LIMIT 1
+        "#,
+        with_mail,
+    )
+    .fetch_optional(pool)
+    .await
+    .map_err(query("find when somebody is due"))?;
+    Ok(seconds.map(|seconds| Duration::from_secs_f64(seconds.max(0.0))))
+}

@@ -1,0 +1,164 @@
+//! Logs on the terminal and in a rotating file, and traces by OTLP.
+//!
+//! No log and no span carries a name, an address, a token or a link: `user.id` is how a user is spoken of.
+
+use std::{error::Error, io::IsTerminal as _, path::PathBuf};
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use serde::Deserialize;
+use tracing_appender::{
+    non_blocking::WorkerGuard,
+    rolling::{InitError, RollingFileAppender, Rotation},
+};
+use tracing_subscriber::{
+    EnvFilter, Layer, layer::SubscriberExt as _, registry::LookupSpan, util::SubscriberInitExt as _,
+};
+
+use crate::config::{Environment, Setting};
+
+/// The target of the lines that mark how far a user has come (`committed`, `published`, `consumed`,
+/// `keycloak_user_created`, `synced`, `mail_accepted`).
+pub const MILESTONE: &str = "milestone";
+
+/// `LOG_*`
+#[derive(Debug, Default, Deserialize)]
+pub struct LogSection {
+    format: Option<String>,
+    dir: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct TelemetryConfig {
+    format: LogFormat,
+    dir: PathBuf,
+    otlp: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LogFormat {
+    Pretty,
+    Json,
+}
+
+impl Setting for LogFormat {
+    const EXPECTED: &'static str = "pretty or json";
+    fn parse(raw: &str) -> Option<Self> {
+        match raw {
+            "pretty" => Some(Self::Pretty),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
+/// `OTEL_EXPORTER_*`: the exporter reads them itself; here they only say that there is somebody to export to.
+#[derive(Debug, Default, Deserialize)]
+pub struct OtelSection {
+    otlp_endpoint: Option<String>,
+}
+
+impl OtelSection {
+    pub const PREFIX: &'static str = "OTEL_EXPORTER_";
+}
+
+impl LogSection {
+    pub const PREFIX: &'static str = "LOG_";
+
+    pub fn read(environment: &mut Environment) -> Option<TelemetryConfig> {
+        let raw: Self = environment.section(Self::PREFIX);
+        let otel: OtelSection = environment.section(OtelSection::PREFIX);
+        let by_terminal = if std::io::stdout().is_terminal() { LogFormat::Pretty } else { LogFormat::Json };
+        let format = environment.or("LOG_FORMAT", raw.format, by_terminal);
+        let dir = environment.or("LOG_DIR", raw.dir, "logs".to_owned());
+        Some(TelemetryConfig { format: format?, dir: dir?.into(), otlp: otel.otlp_endpoint.is_some() })
+    }
+}
+
+/// Why telemetry could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    #[error("could not open the log file in LOG_DIR")]
+    LogFile(#[from] InitError),
+    #[error("could not set up the OTLP exporter")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    #[error("could not install the subscriber")]
+    Install(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Keeps logs and traces flowing; dropping it flushes both.
+#[must_use = "logs and traces stop when it is dropped"]
+pub struct Telemetry {
+    traces: SdkTracerProvider,
+    _file: WorkerGuard,
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        if let Err(error) = self.traces.shutdown() {
+            tracing::warn!(%error, "the last traces were not delivered");
+        }
+    }
+}
+
+/// Starts logging and tracing for this process; `service` is `usher-api` or `usher-worker`.
+pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
+    let traces = tracer_provider(service, config)?;
+    let (file, guard) = tracing_appender::non_blocking(log_file(config)?);
+    let to_file = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(file);
+    tracing_subscriber::registry()
+        .with(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
+        .with(tracing_opentelemetry::layer().with_tracer(traces.tracer(service)))
+        .with(to_stdout(config.format))
+        .with(to_file)
+        .try_init()?;
+    Ok(Telemetry { traces, _file: guard })
+}
+
+/// Every process has trace ids, so that a row and a message can carry them; they leave it only when there is a collector.
+fn tracer_provider(service: &'static str, config: &TelemetryConfig) -> Result<SdkTracerProvider, TelemetryError> {
+    let provider = SdkTracerProvider::builder().with_resource(Resource::builder().with_service_name(service).build());
+    if !config.otlp {
+        return Ok(provider.build());
+    }
+    let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().build()?;
+    Ok(provider.with_batch_exporter(exporter).build())
+}
+
+/// `logs/user_log.log` is a link to the file of the day, `user_log.YYYY-MM-DD.log`; a week of them is kept.
+///
+/// Dated files let several processes append to one log; a rename would cut the others off.
+fn log_file(config: &TelemetryConfig) -> Result<RollingFileAppender, TelemetryError> {
+    let build = || {
+        RollingFileAppender::builder()
+            .rotation(Rotation::DAILY)
+            .filename_prefix("user_log")
+            .filename_suffix("log")
+            .latest_symlink("user_log.log")
+            .max_log_files(7)
+            .build(&config.dir)
+    };
+    // Processes that start together remove and lay the link at the same time; the second try finds it free.
+    Ok(build().or_else(|_| build()).or_else(|_| build())?)
+}
+
+fn to_stdout<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+{
+    match format {
+        LogFormat::Pretty => tracing_subscriber::fmt::layer().boxed(),
+        LogFormat::Json => tracing_subscriber::fmt::layer().json().flatten_event(true).boxed(),
+    }
+}
+
+/// The whole chain of an error in one line, as it belongs into a log.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,71 @@
+//! W3C Trace Context, carried from the HTTP request over the outbox row and the message to the last call.
+
+use std::collections::HashMap;
+
+use opentelemetry::{
+    Context,
+    propagation::{Extractor, Injector, TextMapPropagator as _},
+};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use serde::{Deserialize, Serialize};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+/// The headers `traceparent` and `tracestate` (<https://www.w3.org/TR/trace-context/>).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TraceContext(HashMap<String, String>);
+
+impl TraceContext {
+    /// The context of the span we are in; empty when nobody traces.
+    pub fn current() -> Self {
+        let mut carrier = Self::default();
+        TraceContextPropagator::new().inject_context(&Span::current().context(), &mut carrier);
+        carrier
+    }
+
+    /// Reads the two headers of some carrier.
+    pub fn read<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let found = ["traceparent", "tracestate"].into_iter();
+        Self(found.filter_map(|name| Some((name.to_owned(), header(name)?.to_owned()))).collect())
+    }
+
+    /// The headers to send along.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Makes this context the parent of `span`. One that is empty or broken leaves the span a root.
+    pub fn adopt(&self, span: &Span) {
+        let context = TraceContextPropagator::new().extract_with_context(&Context::new(), self);
+        // Fails only when the span was already started or nobody traces; both leave the trace as it is.
+        span.set_parent(context).ok();
+    }
+}
+
+impl Injector for TraceContext {
+    fn set(&mut self, key: &str, value: String) {
+        self.0.insert(key.to_owned(), value);
+    }
+}
+
+impl Extractor for TraceContext {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(String::as_str).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_two_headers_and_no_other() {
+        let context = TraceContext::read(|name| (name != "tracestate").then_some("00-…"));
+        assert_eq!(context.headers().collect::<Vec<_>>(), [("traceparent", "00-…")]);
+    }
+}
