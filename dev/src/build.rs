@@ -1,0 +1,53 @@
+//! Builds the workspace while the services start.
+
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+};
+
+use crate::{
+    progress::{Board, Line},
+    stack::Stack,
+};
+
+/// Queries are checked against the committed answers, not against whatever database the environment names.
+pub(crate) const SQLX_OFFLINE: &str = "SQLX_OFFLINE";
+
+const SHOWN_ON_FAILURE: usize = 60;
+
+pub(crate) async fn workspace(stack: &Stack, board: &Board) -> Result<()> {
+    let line = board.line("build");
+    line.step("cargo build --workspace (the first time takes minutes)");
+    let result = cargo_build(stack, &line).await;
+    match &result {
+        Ok(()) => line.done("the workspace is built"),
+        Err(_) => line.failed(),
+    }
+    result
+}
+
+async fn cargo_build(stack: &Stack, line: &Line) -> Result<()> {
+    let mut child = Command::new(&stack.settings.cargo)
+        .args(["build", "--workspace"])
+        .current_dir(&stack.root)
+        .env(SQLX_OFFLINE, "true")
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .context("cannot run cargo")?;
+    let mut output = Vec::new();
+    let mut lines = BufReader::new(child.stderr.take().context("cargo has no output")?).lines();
+    while let Some(text) = lines.next_line().await? {
+        line.detail(text.trim());
+        output.push(text);
+    }
+    if !child.wait().await?.success() {
+        let end = output.split_off(output.len().saturating_sub(SHOWN_ON_FAILURE));
+        bail!("cargo build --workspace failed\n{}", end.join("\n"));
+    }
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! What `cargo dev` does beside `up`.
+
+mod clean;
+mod down;
+mod status;
+mod test;
+
+pub(crate) use clean::clean;
+pub(crate) use down::down;
+pub(crate) use status::status;
+pub(crate) use test::test;

@@ -1,0 +1,23 @@
+//! `cargo dev test`: the tests of the whole workspace on the real services.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result};
+
+use crate::{build, env_file, stack::Stack, up};
+
+pub(crate) async fn test(stack: &Stack, filter: Option<&str>) -> Result<ExitCode> {
+    up::services_and_build(stack).await?;
+    let mut command = Command::new(&stack.settings.cargo);
+    command
+        .args(["test", "--workspace"])
+        .current_dir(&stack.root)
+        .envs(env_file::variables(stack))
+        .env(build::SQLX_OFFLINE, "true");
+    if let Some(filter) = filter {
+        command.args(["--", filter]);
+    }
+    let status = command.status().context("cannot run cargo test")?;
+    println!("the services keep running; cargo dev down stops them");
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}

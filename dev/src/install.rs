@@ -1,0 +1,154 @@
+//! Installs what is missing, saying before each step what and why. The only part of `cargo dev` that may need root.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+use nix::unistd::Uid;
+
+use crate::{logs, process::Launch, programs, progress::Line, stack::Stack};
+
+const KEYCLOAK: &str = "26.7.3";
+/// Pinned: without a version Maven asks for the newest plugin each time.
+const MAVEN_COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy";
+
+struct Package {
+    name: &'static str,
+    why: &'static str,
+}
+
+/// Debian's packages for everything that the stack runs and this machine lacks.
+pub(crate) fn packages(stack: &Stack) -> Result<()> {
+    let missing = missing(stack);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for package in &missing {
+        println!("missing: {:<16} {}", package.name, package.why);
+    }
+    let names: Vec<&str> = missing.iter().map(|it| it.name).collect();
+    let apt = apt_get(stack, &names)?;
+    println!("installing with apt-get: {} (log: .dev/log/install.log)", names.join(" "));
+    let log = File::create(stack.log_file("install"))?;
+    apt_run(stack, &apt, &["update"], &log)?;
+    let mut install = vec!["install", "--yes", "--no-install-recommends"];
+    install.extend(names);
+    apt_run(stack, &apt, &install, &log)
+}
+
+fn missing(stack: &Stack) -> Vec<Package> {
+    let keycloak_needs_maven = !keycloak_home(stack).exists() && programs::in_path(stack, "mvn").is_none();
+    [
+        (programs::postgres().is_none(), "postgresql", "the database: users and outbox, and Keycloak's own tables"),
+        (programs::rabbitmq().is_none(), "rabbitmq-server", "the broker that carries events to the workers"),
+        (programs::java(stack).is_none(), "default-jre-headless", "Java, which Keycloak runs on"),
+        (keycloak_needs_maven, "maven", "fetches Keycloak from the Maven repository"),
+    ]
+    .into_iter()
+    .filter_map(|(missing, name, why)| missing.then_some(Package { name, why }))
+    .collect()
+}
+
+/// The command in front of apt-get's own arguments.
+fn apt_get(stack: &Stack, names: &[&str]) -> Result<Vec<&'static str>> {
+    let names = names.join(" ");
+    if programs::in_path(stack, "apt-get").is_none() {
+        bail!(
+            "this system has no apt-get: install what Debian calls {names} by its own means, then run cargo dev again"
+        );
+    }
+    let apt_get = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"];
+    if Uid::effective().is_root() {
+        return Ok(apt_get.to_vec());
+    }
+    if programs::in_path(stack, "sudo").is_none() {
+        bail!(
+            "installing needs root and there is no sudo: run `apt-get install {names}` as root, then cargo dev again"
+        );
+    }
+    Ok([&["sudo"], &apt_get[..]].concat())
+}
+
+fn apt_run(stack: &Stack, apt: &[&str], arguments: &[&str], log: &File) -> Result<()> {
+    let (program, rest) = apt.split_first().context("apt-get has no name")?;
+    let status = Command::new(program)
+        .args(rest)
+        .args(arguments)
+        .stdout(log.try_clone()?)
+        .stderr(log.try_clone()?)
+        .status()
+        .context("cannot run apt-get")?;
+    if !status.success() {
+        bail!(
+            "apt-get {} failed\n{}\nRun it by hand, then cargo dev again",
+            arguments.join(" "),
+            logs::tail(stack, "install")
+        );
+    }
+    Ok(())
+}
+
+/// Keycloak's directory, fetched and unpacked if need be.
+pub(crate) async fn keycloak(stack: &Stack, line: &Line) -> Result<PathBuf> {
+    let home = keycloak_home(stack);
+    if home.exists() {
+        return Ok(home);
+    }
+    line.step(&format!("fetching Keycloak {KEYCLOAK} from the Maven repository (180 MB)"));
+    let archive = fetch_keycloak(stack).await?;
+    line.step("unpacking it");
+    unpack(stack, &archive, &home).await?;
+    std::fs::remove_file(archive)?;
+    Ok(home)
+}
+
+fn keycloak_home(stack: &Stack) -> PathBuf {
+    stack.state.join(format!("keycloak/keycloak-{KEYCLOAK}"))
+}
+
+async fn fetch_keycloak(stack: &Stack) -> Result<PathBuf> {
+    let cache = stack.state.join("cache");
+    let log = File::create(stack.log_file("keycloak-fetch"))?;
+    let status = tokio::process::Command::new("mvn")
+        .args(["--quiet", "--batch-mode", MAVEN_COPY])
+        .arg(format!("-Dartifact=org.keycloak:keycloak-quarkus-dist:{KEYCLOAK}:tar.gz"))
+        .arg(format!("-DoutputDirectory={}", cache.display()))
+        .current_dir(&cache)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .kill_on_drop(true)
+        .status()
+        .await
+        .context("cannot run mvn")?;
+    if !status.success() {
+        bail!(
+            "Maven could not fetch Keycloak\n{}\nCheck the network and ~/.m2/settings.xml, then run cargo dev again",
+            logs::tail(stack, "keycloak-fetch")
+        );
+    }
+    Ok(cache.join(format!("keycloak-quarkus-dist-{KEYCLOAK}.tar.gz")))
+}
+
+/// By the services' account, which then owns what `kc.sh build` rewrites; moved into place when complete.
+async fn unpack(stack: &Stack, archive: &Path, home: &Path) -> Result<()> {
+    let parent = stack.service_directory(home.parent().context("Keycloak has no parent directory")?)?;
+    let unfinished = stack.service_directory(&parent.join("unfinished"))?;
+    let tar = Launch {
+        program: programs::in_path(stack, "tar").context("tar is missing")?,
+        arguments: vec![
+            "--extract".into(),
+            "--gzip".into(),
+            format!("--file={}", archive.display()),
+            "--strip-components=1".into(),
+        ],
+        environment: vec![],
+        directory: unfinished.clone(),
+    };
+    tar.complete(stack, "keycloak-unpack").await?;
+    std::fs::rename(unfinished, home)?;
+    Ok(())
+}

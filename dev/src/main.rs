@@ -1,0 +1,95 @@
+//! `cargo dev`: the whole system on this machine, on real parts, without containers.
+//!
+//! Read in this order: `up` is the list of what a start does; `services/` holds one file for each service, on top of
+//! `process` (start, find again, stop) and `readiness`; `stack`, `ports`, `account` and `env_file` say where everything
+//! lies, listens and runs as; `install` and `programs` fetch and find the programs; `first_user` proves that it works.
+
+mod account;
+mod build;
+mod commands;
+mod env_file;
+mod first_user;
+mod install;
+mod logs;
+mod mail_catcher;
+mod ports;
+mod process;
+mod programs;
+mod progress;
+mod services;
+mod settings;
+mod stack;
+mod timeline;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::stack::Stack;
+
+/// The native development stack of Usher.
+#[derive(Parser)]
+#[command(name = "cargo dev", bin_name = "cargo dev")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what is missing, start everything, register a first user and show the way it takes
+    Up,
+    /// Start everything but Usher itself
+    Services,
+    /// Stop everything that was started; the data stays
+    Down,
+    /// Show what runs, on which port, and whether it is ready
+    Status,
+    /// Show the end of the logs
+    Logs {
+        /// One service; all of them without
+        name: Option<String>,
+        /// Keep showing what is written
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Start the services if need be, then build and run all tests
+    Test {
+        /// Only tests whose name contains this
+        filter: Option<String>,
+    },
+    /// Stop everything and remove all state, .dev/
+    Clean,
+    /// The mail catcher, as the stack runs it
+    #[command(hide = true)]
+    MailCatcher { smtp_port: u16, http_port: u16 },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("\ncargo dev: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<ExitCode> {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let stack = Stack::locate()?;
+    match command {
+        Command::Up => up::run(&stack).await?,
+        Command::Services => up::only_services(&stack).await?,
+        Command::Down => commands::down(&stack).await?,
+        Command::Status => commands::status(&stack).await,
+        Command::Logs { name, follow } => logs::show(&stack, name.as_deref(), follow).await?,
+        Command::Test { filter } => return commands::test(&stack, filter.as_deref()).await,
+        Command::Clean => commands::clean(&stack).await?,
+        Command::MailCatcher { smtp_port, http_port } => mail_catcher::run(smtp_port, http_port).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

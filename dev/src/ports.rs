@@ -1,0 +1,103 @@
+//! The ports of the stack, all on loopback and all derived from `DEV_PORT_BASE`, so that they meet neither the
+//! standard ports of a system service nor those of a second checkout.
+
+use std::{fs, net::TcpListener};
+
+use anyhow::{Result, bail, ensure};
+
+const HIGHEST_OFFSET: u16 = 675;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ports {
+    pub(crate) api: u16,
+    pub(crate) api_ops: u16,
+    pub(crate) worker_1_ops: u16,
+    pub(crate) worker_2_ops: u16,
+    pub(crate) smtp: u16,
+    pub(crate) mail: u16,
+    pub(crate) keycloak: u16,
+    pub(crate) keycloak_management: u16,
+    pub(crate) postgres: u16,
+    pub(crate) amqp: u16,
+    pub(crate) rabbitmq_management: u16,
+    pub(crate) rabbitmq_distribution: u16,
+    pub(crate) epmd: u16,
+}
+
+impl Ports {
+    pub(crate) fn from_base(base: u16) -> Result<Self> {
+        ensure!(
+            (1024..=u16::MAX - HIGHEST_OFFSET).contains(&base),
+            "DEV_PORT_BASE={base}: take a number from 1024 to {}",
+            u16::MAX - HIGHEST_OFFSET
+        );
+        Ok(Self {
+            api: base,
+            api_ops: base + 1,
+            worker_1_ops: base + 11,
+            worker_2_ops: base + 12,
+            smtp: base + 25,
+            mail: base + 26,
+            keycloak: base + 80,
+            keycloak_management: base + 81,
+            postgres: base + 432,
+            amqp: base + 672,
+            rabbitmq_management: base + 673,
+            rabbitmq_distribution: base + 674,
+            epmd: base + HIGHEST_OFFSET,
+        })
+    }
+}
+
+/// Says who sits on a port before a service fails over it with words of its own.
+pub(crate) fn ensure_free(service: &str, port: u16) -> Result<()> {
+    if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        return Ok(());
+    }
+    let holder = holder(port).unwrap_or_else(|| "another process".to_owned());
+    bail!(
+        "{service} needs port {port}, which {holder} holds; stop it, or choose other ports, \
+         for example DEV_PORT_BASE=35000 cargo dev up"
+    )
+}
+
+/// The process that listens on `port`, as far as this user may look.
+fn holder(port: u16) -> Option<String> {
+    let socket = ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().find_map(|table| listening_socket(table, port))?;
+    let link = format!("socket:[{socket}]");
+    fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
+        let mut files = fs::read_dir(process.path().join("fd")).ok()?.flatten();
+        files.find(|file| fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == link.as_str()))?;
+        let name = fs::read_to_string(process.path().join("comm")).ok()?;
+        Some(format!("process {} ({})", process.file_name().to_string_lossy(), name.trim()))
+    })
+}
+
+/// The inode in a line of the kernel's table: `sl local_address rem_address st … inode`, state 0A being LISTEN.
+fn listening_socket(table: &str, port: u16) -> Option<String> {
+    let local_end = format!(":{port:04X}");
+    fs::read_to_string(table).ok()?.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        (fields.get(1)?.ends_with(&local_end) && *fields.get(3)? == "0A")
+            .then(|| fields.get(9).map(ToString::to_string))?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_names_its_holder_and_the_way_out() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let error = ensure_free("postgres", taken.local_addr().unwrap().port()).unwrap_err().to_string();
+        assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+        assert!(error.contains("DEV_PORT_BASE"), "{error}");
+    }
+
+    #[test]
+    fn a_base_without_room_for_all_ports_is_refused() {
+        assert!(Ports::from_base(65_000).is_err());
+        assert_eq!(Ports::from_base(25_000).unwrap().epmd, 25_675);
+    }
+}

@@ -1,0 +1,33 @@
+//! Where the programs of the stack lie on this machine.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::stack::Stack;
+
+/// Debian keeps PostgreSQL's server programs out of PATH, one directory for each major version: the newest is taken.
+pub(crate) fn postgres() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
+    versions
+        .filter_map(|it| Some((it.file_name().to_str()?.parse::<u32>().ok()?, it.path().join("bin"))))
+        .filter(|(_, programs)| programs.join("initdb").exists())
+        .max()
+        .map(|(_, programs)| programs)
+}
+
+/// Not `/usr/sbin/rabbitmq-server`: Debian's wrapper there changes to the system's own account and directories.
+pub(crate) fn rabbitmq() -> Option<PathBuf> {
+    let programs = Path::new("/usr/lib/rabbitmq/bin");
+    programs.join("rabbitmq-server").exists().then(|| programs.to_owned())
+}
+
+pub(crate) fn java(stack: &Stack) -> Option<PathBuf> {
+    let home = stack.settings.java_home.as_ref().map(|home| home.join("bin/java"));
+    home.filter(|java| java.exists()).or_else(|| in_path(stack, "java"))
+}
+
+pub(crate) fn in_path(stack: &Stack, name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&stack.settings.path).map(|it| it.join(name)).find(|it| it.is_file())
+}

@@ -1,0 +1,115 @@
+//! Keycloak on our PostgreSQL, with the realm that compose imports too.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use nix::sys::signal::Signal;
+
+use super::{Probe, Service, ensure};
+use crate::{
+    env_file, install,
+    process::{self, Launch},
+    progress::{Board, Line},
+    stack::Stack,
+};
+
+pub(crate) const ADMINISTRATOR: &str = "admin";
+pub(crate) const ADMINISTRATOR_PASSWORD: &str = "admin";
+
+/// What `kc.sh build` bakes in; a change of it makes the next start build again.
+const BUILT_IN: [(&str, &str); 4] =
+    [("KC_DB", "postgres"), ("KC_CACHE", "local"), ("KC_HEALTH_ENABLED", "true"), ("KC_METRICS_ENABLED", "true")];
+
+/// The port of the api in the realm's redirect addresses, as compose has it.
+const REALM_API_PORT: &str = ":25000/";
+
+pub(crate) fn service(stack: &Stack) -> Service {
+    let management = stack.ports.keycloak_management;
+    Service {
+        name: "keycloak",
+        ports: vec![stack.ports.keycloak, management],
+        ready: Probe::Http(format!("http://127.0.0.1:{management}/health/ready")),
+        // The first start creates the schema; a loaded two-core machine has taken more than a minute for it.
+        start_within: Duration::from_mins(5),
+        stop_by: Signal::SIGTERM,
+        stop_within: Duration::from_secs(30),
+    }
+}
+
+pub(crate) fn url(stack: &Stack) -> String {
+    format!("http://127.0.0.1:{}", stack.ports.keycloak)
+}
+
+pub(crate) async fn start(stack: &Stack, board: &Board) -> Result<()> {
+    let line = board.line("keycloak");
+    ensure(stack, &service(stack), &line, async || launch(stack, &line).await).await?;
+    remember_java(stack)
+}
+
+async fn launch(stack: &Stack, line: &Line) -> Result<Launch> {
+    let home = install::keycloak(stack, line).await?;
+    build(stack, line, &home).await?;
+    import_realm(stack, &home)?;
+    Ok(kc(stack, &home, &["start", "--optimized", "--import-realm"]))
+}
+
+/// `kc.sh` stays as the parent of the server. Whoever signals the pid in the file means the server, and the script ends
+/// with it.
+fn remember_java(stack: &Stack) -> Result<()> {
+    let java = process::running(stack, "keycloak").and_then(process::only_child);
+    java.map_or(Ok(()), |pid| process::remember(stack, "keycloak", pid))
+}
+
+async fn build(stack: &Stack, line: &Line, home: &Path) -> Result<()> {
+    let (marker, wanted) = (home.join("built-with"), format!("{BUILT_IN:?}"));
+    if fs::read_to_string(&marker).is_ok_and(|built| built == wanted) {
+        return Ok(());
+    }
+    line.step("building it for PostgreSQL, once (half a minute)");
+    kc(stack, home, &["build"]).complete(stack, "keycloak-build").await?;
+    fs::write(marker, wanted)?;
+    Ok(())
+}
+
+/// Keycloak skips the import once the realm exists.
+fn import_realm(stack: &Stack, home: &Path) -> Result<()> {
+    let realm = fs::read_to_string(stack.root.join("deploy/keycloak/realm.json"))
+        .context("deploy/keycloak/realm.json cannot be read")?;
+    let directory = stack.service_directory(&stack.service_directory(&home.join("data"))?.join("import"))?;
+    let copy: PathBuf = directory.join("realm.json");
+    fs::write(&copy, realm.replace(REALM_API_PORT, &format!(":{}/", stack.ports.api)))?;
+    stack.account.give(&copy)
+}
+
+fn kc(stack: &Stack, home: &Path, arguments: &[&str]) -> Launch {
+    let mut environment: Vec<_> = BUILT_IN.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    environment.extend([
+        ("KC_DB_URL", format!("jdbc:postgresql://127.0.0.1:{}/keycloak", stack.ports.postgres)),
+        ("KC_DB_USERNAME", "usher".into()),
+        ("KC_DB_PASSWORD", "usher".into()),
+        ("KC_HOSTNAME", url(stack)),
+        ("KC_HTTP_ENABLED", "true".into()),
+        ("KC_HTTP_HOST", "127.0.0.1".into()),
+        ("KC_HTTP_PORT", stack.ports.keycloak.to_string()),
+        ("KC_HTTP_MANAGEMENT_PORT", stack.ports.keycloak_management.to_string()),
+        ("KC_BOOTSTRAP_ADMIN_USERNAME", ADMINISTRATOR.into()),
+        ("KC_BOOTSTRAP_ADMIN_PASSWORD", ADMINISTRATOR_PASSWORD.into()),
+        ("JAVA_OPTS_KC_HEAP", "-Xms256m -Xmx768m".into()),
+    ]);
+    // The realm's file takes its secrets and the mail server from here.
+    environment.extend(env_file::variables(stack).into_iter().filter(|(name, _)| is_realm_placeholder(name)));
+    Launch {
+        program: home.join("bin/kc.sh"),
+        arguments: arguments.iter().map(|it| (*it).to_owned()).collect(),
+        environment,
+        directory: home.to_owned(),
+    }
+}
+
+fn is_realm_placeholder(name: &str) -> bool {
+    ["KEYCLOAK_CLIENT_SECRET", "KEYCLOAK_ADMIN_CLIENT_SECRET", "SMTP_HOST", "SMTP_PORT"].contains(&name)
+}
