@@ -105,7 +105,7 @@ pub(crate) async fn keycloak(stack: &Stack, line: &Line) -> Result<PathBuf> {
     Ok(home)
 }
 
-fn keycloak_home(stack: &Stack) -> PathBuf {
+pub(crate) fn keycloak_home(stack: &Stack) -> PathBuf {
     stack.state.join(format!("keycloak/keycloak-{KEYCLOAK}"))
 }
 

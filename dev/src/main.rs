@@ -12,6 +12,7 @@ mod first_user;
 mod install;
 mod logs;
 mod mail_catcher;
+mod port_base;
 mod ports;
 mod process;
 mod programs;

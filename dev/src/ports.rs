@@ -55,9 +55,10 @@ pub(crate) fn ensure_free(service: &str, port: u16) -> Result<()> {
         return Ok(());
     }
     let holder = holder(port).unwrap_or_else(|| "another process".to_owned());
+    let elsewhere = if port < 30_000 { 35_000 } else { 25_000 };
     bail!(
         "{service} needs port {port}, which {holder} holds; stop it, or choose other ports, \
-         for example DEV_PORT_BASE=35000 cargo dev up"
+         for example DEV_PORT_BASE={elsewhere} cargo dev up"
     )
 }
 

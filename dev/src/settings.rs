@@ -8,8 +8,7 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 pub(crate) struct Settings {
     /// Every port of the stack is this number plus a fixed offset (`ports.rs`).
-    #[serde(default = "default_port_base")]
-    pub(crate) dev_port_base: u16,
+    pub(crate) dev_port_base: Option<u16>,
     pub(crate) java_home: Option<PathBuf>,
     /// Set by cargo: the same cargo builds the workspace.
     #[serde(default = "default_cargo")]
@@ -21,10 +20,6 @@ impl Settings {
     pub(crate) fn from_environment() -> Result<Self> {
         envy::from_env().context("DEV_PORT_BASE must be a port number")
     }
-}
-
-fn default_port_base() -> u16 {
-    25_000
 }
 
 fn default_cargo() -> PathBuf {

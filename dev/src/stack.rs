@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use nix::unistd::Uid;
 
-use crate::{account::Account, ports::Ports, settings::Settings};
+use crate::{account::Account, port_base, ports::Ports, settings::Settings};
 
 pub(crate) struct Stack {
     pub(crate) root: PathBuf,
@@ -27,11 +27,12 @@ impl Stack {
         let settings = Settings::from_environment()?;
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("dev/ has no parent directory")?.to_owned();
         let executable = std::env::current_exe().context("cannot tell where cargo dev itself lies")?;
+        let state = root.join(".dev");
         Ok(Self {
-            state: root.join(".dev"),
-            root,
             binaries: executable.parent().context("cargo dev has no directory")?.to_owned(),
-            ports: Ports::from_base(settings.dev_port_base)?,
+            ports: Ports::from_base(port_base::choose(settings.dev_port_base, &state))?,
+            root,
+            state,
             account: Account::choose()?,
             settings,
         })

@@ -1,20 +1,21 @@
 //! `cargo dev up`, from a bare machine to a registered user.
 
-use std::fs::File;
+use std::{fs::File, pin::pin};
 
 use anyhow::Result;
 
 use crate::{
-    build, env_file, first_user, install,
+    build, env_file, first_user, install, port_base,
     progress::Board,
-    services::{self, keycloak, mail, usher},
+    services::{self, Service, keycloak, mail, usher},
     stack::Stack,
 };
 
 pub(crate) async fn run(stack: &Stack) -> Result<()> {
-    let board = services_and_build(stack).await?;
     {
-        let _lock = stack.lock()?;
+        let _lock = prepare(stack, &services::all(stack))?;
+        let board = Board::new();
+        build_and_start(stack, &board).await?;
         usher::start(stack, &board).await?;
     }
     first_user::welcome(stack).await?;
@@ -22,26 +23,36 @@ pub(crate) async fn run(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
+/// What the tests need: every service but Usher itself, and the binaries.
+pub(crate) async fn for_tests(stack: &Stack) -> Result<()> {
+    let _lock = prepare(stack, &services::infrastructure(stack))?;
+    build_and_start(stack, &Board::new()).await
+}
+
 /// For those who run Usher from their editor or debugger.
 pub(crate) async fn only_services(stack: &Stack) -> Result<()> {
-    let _lock = prepare(stack)?;
+    let _lock = prepare(stack, &services::infrastructure(stack))?;
     services::start_infrastructure(stack, &Board::new()).await
 }
 
-/// What the tests need too: every service but Usher itself, and the binaries.
-pub(crate) async fn services_and_build(stack: &Stack) -> Result<Board> {
-    let _lock = prepare(stack)?;
-    let board = Board::new();
-    tokio::try_join!(build::workspace(stack, &board), services::start_infrastructure(stack, &board))?;
-    Ok(board)
-}
-
-fn prepare(stack: &Stack) -> Result<File> {
+fn prepare(stack: &Stack, needed: &[Service]) -> Result<File> {
     stack.open()?;
     let lock = stack.lock()?;
+    port_base::settle(stack)?;
+    services::ensure_ports_free(stack, needed)?;
     install::packages(stack)?;
     env_file::write(stack)?;
     Ok(lock)
+}
+
+/// A service that fails ends the build at once; a build that fails lets the services finish what they began.
+async fn build_and_start(stack: &Stack, board: &Board) -> Result<()> {
+    let mut building = pin!(build::workspace(stack, board));
+    let mut starting = pin!(services::start_infrastructure(stack, board));
+    tokio::select! {
+        result = &mut building => starting.await.and(result),
+        result = &mut starting => { result?; building.await }
+    }
 }
 
 fn print_addresses(stack: &Stack) {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::{build, env_file, stack::Stack, up};
 
 pub(crate) async fn test(stack: &Stack, filter: Option<&str>) -> Result<ExitCode> {
-    up::services_and_build(stack).await?;
+    up::for_tests(stack).await?;
     let mut command = Command::new(&stack.settings.cargo);
     command
         .args(["test", "--workspace"])

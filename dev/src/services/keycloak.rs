@@ -75,12 +75,22 @@ async fn build(stack: &Stack, line: &Line, home: &Path) -> Result<()> {
     Ok(())
 }
 
+pub(crate) fn has_realm(stack: &Stack) -> bool {
+    realm_file(&install::keycloak_home(stack)).exists()
+}
+
+fn realm_file(home: &Path) -> PathBuf {
+    home.join("data/import/realm.json")
+}
+
 /// Keycloak skips the import once the realm exists.
 fn import_realm(stack: &Stack, home: &Path) -> Result<()> {
     let realm = fs::read_to_string(stack.root.join("deploy/keycloak/realm.json"))
         .context("deploy/keycloak/realm.json cannot be read")?;
-    let directory = stack.service_directory(&stack.service_directory(&home.join("data"))?.join("import"))?;
-    let copy: PathBuf = directory.join("realm.json");
+    for directory in ["data", "data/import"] {
+        stack.service_directory(&home.join(directory))?;
+    }
+    let copy = realm_file(home);
     fs::write(&copy, realm.replace(REALM_API_PORT, &format!(":{}/", stack.ports.api)))?;
     stack.account.give(&copy)
 }

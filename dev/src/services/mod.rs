@@ -54,7 +54,19 @@ pub(crate) fn all(stack: &Stack) -> Vec<Service> {
 
 pub(crate) async fn start_infrastructure(stack: &Stack, board: &Board) -> Result<()> {
     postgres::start(stack, board).await?;
-    tokio::try_join!(rabbitmq::start(stack, board), keycloak::start(stack, board), mail::start(stack, board))?;
+    // All come to their end even if one fails: none is left half prepared.
+    let (broker, identity, catcher) =
+        tokio::join!(rabbitmq::start(stack, board), keycloak::start(stack, board), mail::start(stack, board));
+    broker.and(identity).and(catcher)
+}
+
+/// A taken port is told before anything starts, not minutes later by the service that needs it.
+pub(crate) fn ensure_ports_free(stack: &Stack, services: &[Service]) -> Result<()> {
+    for service in services.iter().filter(|service| process::running(stack, service.name).is_none()) {
+        for port in &service.ports {
+            ports::ensure_free(service.name, *port)?;
+        }
+    }
     Ok(())
 }
 
@@ -84,9 +96,6 @@ async fn ensure_or_explain(
         wait_until_ready(stack, service).await?;
         line.unchanged(&format!("already running on {address}"));
         return Ok(());
-    }
-    for port in &service.ports {
-        ports::ensure_free(service.name, *port)?;
     }
     let launch = launch().await?;
     line.step("starting");

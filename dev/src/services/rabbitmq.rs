@@ -76,7 +76,8 @@ fn launch(stack: &Stack) -> Result<Launch> {
             ("RABBITMQ_DIST_PORT", stack.ports.rabbitmq_distribution.to_string()),
             ("ERL_EPMD_PORT", stack.ports.epmd.to_string()),
             ("ERL_EPMD_ADDRESS", "127.0.0.1".into()),
-            ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}".into()),
+            // Idle schedulers sleep instead of spinning: the cores belong to the tests.
+            ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none".into()),
             // Does not exist: keeps /etc/rabbitmq out.
             ("RABBITMQ_CONF_ENV_FILE", path("none")),
             ("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf")),

@@ -44,8 +44,9 @@ pub(crate) async fn start(stack: &Stack, board: &Board) -> Result<()> {
     stop_outdated(stack).await?;
     migrate(stack, board).await?;
     let [api, worker_1, worker_2] = &services(stack)[..] else { bail!("Usher is one api and two workers") };
-    tokio::try_join!(one(stack, board, api), one(stack, board, worker_1), one(stack, board, worker_2))?;
-    Ok(())
+    let (api, worker_1, worker_2) =
+        tokio::join!(one(stack, board, api), one(stack, board, worker_1), one(stack, board, worker_2));
+    api.and(worker_1).and(worker_2)
 }
 
 async fn one(stack: &Stack, board: &Board, service: &Service) -> Result<()> {
