@@ -1,0 +1,104 @@
+//! A RabbitMQ virtual host of the test's own.
+
+mod management;
+mod probe;
+
+use tokio::sync::OnceCell;
+use url::Url;
+
+use super::{cleanup::clean_up, own_name::own_name, stack::Stack};
+use management::Management;
+
+pub use probe::{Message, Probe};
+
+pub struct Vhost {
+    name: String,
+}
+
+impl Vhost {
+    pub async fn create() -> Self {
+        static LEFT_OVERS: OnceCell<()> = OnceCell::const_new();
+        let vhost = Self { name: own_name() };
+        let management = Management::connect();
+        LEFT_OVERS.get_or_init(|| management.delete_left_overs()).await;
+        management.create_vhost(&vhost.name).await;
+        vhost
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn amqp_url(&self) -> String {
+        let mut url = Url::parse(&Stack::get().amqp_url).expect("AMQP_URL is an address");
+        url.set_path(&self.name);
+        url.into()
+    }
+
+    pub async fn probe(&self) -> Probe {
+        Probe::connect(&self.amqp_url()).await
+    }
+
+    /// The names that the connections of the application bear; the probe's own are left out.
+    /// A connection shows up here a moment after it was opened: wait for it.
+    pub async fn connection_names(&self) -> Vec<String> {
+        let connections = Management::connect().connections(&self.name).await;
+        connections.into_iter().map(|connection| connection.label).filter(|label| label != probe::NAME).collect()
+    }
+
+    /// As an operator does it in the management UI. Says how many there were.
+    pub async fn close_all_connections(&self) -> usize {
+        let management = Management::connect();
+        let mut connections = management.connections(&self.name).await;
+        connections.retain(|connection| connection.label != probe::NAME);
+        for connection in &connections {
+            management.close(connection).await;
+        }
+        connections.len()
+    }
+}
+
+impl Drop for Vhost {
+    fn drop(&mut self) {
+        let name = self.name.clone();
+        // Takes the queues, the messages and the connections along.
+        clean_up(async move { Management::connect().delete_vhost(&name).await });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use lapin::{BasicProperties, Connection, ConnectionProperties};
+    use serde_json::json;
+
+    use super::*;
+    use crate::harness::eventually::eventually;
+
+    #[tokio::test]
+    async fn a_vhost_can_be_looked_into() {
+        let vhost = Vhost::create().await;
+        let probe = vhost.probe().await;
+        assert_eq!(probe.depth("letters").await, None);
+
+        probe.declare_queue("letters", &json!({ "x-queue-type": "quorum" })).await;
+        probe.bind("letters", "amq.topic", "letter.#").await;
+        probe
+            .publish("amq.topic", "letter.sent", br#"{"n":1}"#, BasicProperties::default().with_message_id("7".into()))
+            .await;
+        eventually("the letter waits", Duration::from_secs(5), async || probe.depth("letters").await == Some(1)).await;
+        let letter = probe.get("letters").await.expect("a letter");
+        assert_eq!((letter.message_id(), letter.routing_key.as_str()), ("7", "letter.sent"));
+        assert_eq!(letter.json()["n"], 1);
+
+        let application =
+            Connection::connect(&vhost.amqp_url(), ConnectionProperties::default()).await.expect("a connection");
+        eventually("the connection is listed and closed", Duration::from_secs(10), async || {
+            vhost.close_all_connections().await == 1
+        })
+        .await;
+        eventually("the connection is gone", Duration::from_secs(5), async || !application.status().connected()).await;
+        assert_eq!(probe.delete_queue("letters").await, 0);
+    }
+}
