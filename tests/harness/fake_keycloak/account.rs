@@ -1,0 +1,41 @@
+//! A user as Keycloak shows it, and a mail as it was ordered.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Account {
+    pub id: String,
+    pub username: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    pub email_verified: bool,
+    pub enabled: bool,
+    /// Milliseconds since 1970.
+    pub created_timestamp: i64,
+    pub required_actions: Vec<String>,
+}
+
+impl Account {
+    pub fn representation(&self) -> Value {
+        let mut representation = serde_json::to_value(self).expect("an account is JSON");
+        representation["totp"] = json!(false);
+        representation["notBefore"] = json!(0);
+        representation["disableableCredentialTypes"] = json!([]);
+        representation
+    }
+}
+
+/// What stood in the request that a mail was sent for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mail {
+    pub actions: Vec<String>,
+    pub client_id: Option<String>,
+    pub redirect_uri: Option<String>,
+    pub lifespan: Option<u64>,
+}

@@ -1,0 +1,103 @@
+//! The users, and what can be done to them. Every refusal is the answer that Keycloak gives.
+
+use std::collections::HashMap;
+
+use super::{
+    Account, Answer, Mail,
+    rules::{account_of, is_action},
+};
+
+#[derive(Default)]
+pub(super) struct Accounts {
+    accounts: Vec<Account>,
+    /// By id.
+    mails: HashMap<String, Vec<Mail>>,
+}
+
+impl Accounts {
+    pub(super) fn all(&self) -> Vec<Account> {
+        self.accounts.clone()
+    }
+
+    /// Returns the id.
+    pub(super) fn create(&mut self, body: &str) -> Result<String, Answer> {
+        let account = account_of(body)?;
+        if self.accounts.iter().any(|other| other.username == account.username) {
+            return Err(Answer::refused(409, "User exists with same username"));
+        }
+        if account.email.is_some() && self.accounts.iter().any(|other| other.email == account.email) {
+            return Err(Answer::refused(409, "User exists with same email"));
+        }
+        let id = account.id.clone();
+        self.accounts.push(account);
+        Ok(id)
+    }
+
+    pub(super) fn get(&self, id: &str) -> Result<&Account, Answer> {
+        self.accounts.iter().find(|account| account.id == id).ok_or_else(not_found)
+    }
+
+    pub(super) fn by_username(&self, username: &str) -> Option<Account> {
+        self.accounts.iter().find(|account| account.username.eq_ignore_ascii_case(username)).cloned()
+    }
+
+    /// Without `exact` a part of the name is enough, as it is in Keycloak.
+    pub(super) fn search(&self, username: Option<&str>, email: Option<&str>, exact: bool) -> Vec<Account> {
+        let fits = |value: &str, wanted: Option<&str>| {
+            wanted.map(str::to_lowercase).is_none_or(
+                |wanted| {
+                    if exact { value == wanted } else { value.contains(&wanted) }
+                },
+            )
+        };
+        let is_meant = |account: &&Account| {
+            fits(&account.username, username) && fits(account.email.as_deref().unwrap_or_default(), email)
+        };
+        self.accounts.iter().filter(is_meant).cloned().collect()
+    }
+
+    pub(super) fn delete(&mut self, id: &str) -> Result<(), Answer> {
+        let all = self.accounts.len();
+        self.accounts.retain(|account| account.id != id);
+        if self.accounts.len() == all { Err(not_found()) } else { Ok(()) }
+    }
+
+    /// `client` is the only one there is, and `redirects` begins every address that it may lead back to.
+    pub(super) fn send_mail(&mut self, id: &str, mail: Mail, client: &str, redirects: &str) -> Result<(), Answer> {
+        let account = self.get(id)?;
+        if account.email.is_none() {
+            return Err(Answer::refused(400, "User email missing"));
+        }
+        if !account.enabled {
+            return Err(Answer::refused(400, "User is disabled"));
+        }
+        valid(&mail, client, redirects)?;
+        self.mails.entry(id.to_owned()).or_default().push(mail);
+        Ok(())
+    }
+
+    pub(super) fn mails_to(&self, username: &str) -> Vec<Mail> {
+        let account = self.by_username(username);
+        account.and_then(|account| self.mails.get(&account.id)).cloned().unwrap_or_default()
+    }
+}
+
+fn valid(mail: &Mail, client: &str, redirects: &str) -> Result<(), Answer> {
+    if mail.redirect_uri.is_some() && mail.client_id.is_none() {
+        return Err(Answer::refused(400, "Client id missing"));
+    }
+    if mail.actions.iter().any(|alias| !is_action(alias)) {
+        return Err(Answer::refused(400, "Provided invalid required actions"));
+    }
+    if mail.client_id.as_deref().is_some_and(|id| id != client) {
+        return Err(Answer::refused(400, "Client doesn't exist"));
+    }
+    if mail.redirect_uri.as_deref().is_some_and(|uri| !uri.starts_with(redirects)) {
+        return Err(Answer::refused(400, "Invalid redirect uri."));
+    }
+    Ok(())
+}
+
+fn not_found() -> Answer {
+    Answer::error(404, "User not found")
+}

@@ -1,0 +1,164 @@
+//! What becomes of a request: written down, perhaps stopped, perhaps hit by a fault, perhaps answered.
+
+use std::{
+    future::pending,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::{
+    Account, Answer, Endpoint, Fault, Mail, Request, accounts::Accounts, fault::Faults, gate::Gates, tokens::Tokens,
+};
+use crate::harness::keycloak_access::KeycloakAccess;
+
+pub(super) struct Service {
+    access: KeycloakAccess,
+    accounts: Mutex<Accounts>,
+    tokens: Mutex<Tokens>,
+    faults: Mutex<Faults>,
+    gates: Mutex<Gates>,
+    requests: Mutex<Vec<Request>>,
+}
+
+impl Service {
+    pub(super) fn new(access: KeycloakAccess) -> Self {
+        Self {
+            access,
+            accounts: Mutex::default(),
+            tokens: Mutex::default(),
+            faults: Mutex::default(),
+            gates: Mutex::default(),
+            requests: Mutex::default(),
+        }
+    }
+
+    pub(super) fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        locked(&self.accounts)
+    }
+
+    pub(super) fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        locked(&self.tokens)
+    }
+
+    pub(super) fn faults(&self) -> MutexGuard<'_, Faults> {
+        locked(&self.faults)
+    }
+
+    pub(super) fn gates(&self) -> MutexGuard<'_, Gates> {
+        locked(&self.gates)
+    }
+
+    pub(super) fn requests(&self, endpoint: Endpoint) -> Vec<Request> {
+        locked(&self.requests).iter().filter(|request| request.endpoint == endpoint).cloned().collect()
+    }
+
+    /// `None`: the connection ends without an answer.
+    pub(super) async fn answer(&self, request: Request) -> Option<Answer> {
+        locked(&self.requests).push(request.clone());
+        let before_effect = self.gates().stop_before_effect(request.endpoint);
+        before_effect.wait().await;
+
+        let username = self.username_in(&request);
+        let fault = self.faults().meet(&request, username.as_deref());
+        match &fault {
+            Some(Fault::Status(answer)) => return Some(answer.clone()),
+            Some(Fault::DropBeforeEffect) => return None,
+            Some(Fault::Hang) => pending().await,
+            // The delay is the fault itself; nobody waits for anything here.
+            Some(Fault::Delay(delay)) => sleep(*delay).await,
+            Some(Fault::DropAfterEffect) | None => {}
+        }
+        let answer = self.effect(&request).unwrap_or_else(|refusal| refusal);
+
+        let before_answer = self.gates().stop_before_answer(request.endpoint);
+        before_answer.wait().await;
+        (!matches!(fault, Some(Fault::DropAfterEffect))).then_some(answer)
+    }
+
+    fn effect(&self, request: &Request) -> Result<Answer, Answer> {
+        if request.endpoint == Endpoint::Token {
+            return self.token(request);
+        }
+        self.admit(request)?;
+        let id = request.user_id.as_deref().unwrap_or_default();
+        match request.endpoint {
+            Endpoint::CreateUser => self.create_user(request),
+            Endpoint::FindUser => Ok(self.find_user(request)),
+            Endpoint::ReadUser => Ok(Answer::new(200).json(self.accounts().get(id)?.representation())),
+            Endpoint::SendMail => self.send_mail(id, request),
+            Endpoint::DeleteUser => self.accounts().delete(id).map(|()| Answer::new(204)),
+            Endpoint::Token | Endpoint::Unknown => {
+                Err(Answer::error(404, "Unable to find matching target resource method"))
+            }
+        }
+    }
+
+    fn token(&self, request: &Request) -> Result<Answer, Answer> {
+        if request.realm != self.access.realm {
+            return Err(Answer::error(404, "Realm does not exist"));
+        }
+        let refuse = |error: &str, description: &str| {
+            Answer::new(401).json(json!({ "error": error, "error_description": description }))
+        };
+        let (client, secret) = request.credentials();
+        if client != self.access.admin_client_id {
+            return Err(refuse("invalid_client", "Invalid client or Invalid client credentials"));
+        }
+        if secret != self.access.admin_client_secret {
+            return Err(refuse("unauthorized_client", "Invalid client or Invalid client credentials"));
+        }
+        Ok(self.tokens().issue())
+    }
+
+    fn admit(&self, request: &Request) -> Result<(), Answer> {
+        if !request.bearer.as_deref().is_some_and(|token| self.tokens().is_good(token)) {
+            return Err(Answer::error(401, "HTTP 401 Unauthorized"));
+        }
+        if request.realm != self.access.realm {
+            return Err(Answer::error(404, "Realm not found."));
+        }
+        Ok(())
+    }
+
+    fn create_user(&self, request: &Request) -> Result<Answer, Answer> {
+        let id = self.accounts().create(&request.body)?;
+        // Keycloak names itself as the request named it.
+        let location = format!("http://{}/admin/realms/{}/users/{id}", request.host, request.realm);
+        Ok(Answer::new(201).header("location", &location))
+    }
+
+    fn find_user(&self, request: &Request) -> Answer {
+        let query = |name: &str| request.query.get(name).map(String::as_str);
+        let found = self.accounts().search(query("username"), query("email"), query("exact") == Some("true"));
+        let found: Vec<Value> = found.iter().map(Account::representation).collect();
+        Answer::new(200).json(json!(found))
+    }
+
+    fn send_mail(&self, id: &str, request: &Request) -> Result<Answer, Answer> {
+        let query = |name: &str| request.query.get(name).cloned();
+        let mail = Mail {
+            actions: serde_json::from_str(&request.body).unwrap_or_default(),
+            client_id: query("client_id"),
+            redirect_uri: query("redirect_uri"),
+            lifespan: query("lifespan").and_then(|seconds| seconds.parse().ok()),
+        };
+        let redirects = self.access.redirect_uri.trim_end_matches("welcome");
+        self.accounts().send_mail(id, mail, &self.access.client_id, redirects)?;
+        Ok(Answer::new(204))
+    }
+
+    /// Whom a request is about, as far as it says so.
+    fn username_in(&self, request: &Request) -> Option<String> {
+        if let Some(id) = &request.user_id {
+            return self.accounts().get(id).ok().map(|account| account.username.clone());
+        }
+        let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+        body["username"].as_str().map(str::to_owned).or_else(|| request.query.get("username").cloned())
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
