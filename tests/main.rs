@@ -1,0 +1,7 @@
+//! The promises of Usher, one module each, on real services.
+//!
+//! One binary, so that it is linked once. How a test is written stands in [`harness`]; `cargo dev test` runs them.
+
+pub mod harness;
+
+mod keycloak_contract;
