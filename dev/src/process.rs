@@ -83,7 +83,7 @@ pub(crate) fn spawn(stack: &Stack, name: &str, launch: &Launch) -> Result<u32> {
 pub(crate) fn remember(stack: &Stack, name: &str, pid: u32) -> Result<()> {
     let started = stat(pid).map(|stat| stat.started).unwrap_or_default();
     fs::write(stack.run_file(name, "started"), started)?;
-    fs::write(stack.run_file(name, "pid"), pid.to_string())?;
+    fs::write(stack.run_file(name, "pid"), format!("{pid}\n"))?;
     Ok(())
 }
 
@@ -93,6 +93,11 @@ pub(crate) fn running(stack: &Stack, name: &str) -> Option<u32> {
     let started = fs::read_to_string(stack.run_file(name, "started")).ok()?;
     let stat = stat(pid)?;
     (stat.started == started && !stat.ended).then_some(pid)
+}
+
+/// Ended, but not yet asked for its exit code by its parent.
+pub(crate) fn is_zombie(pid: u32) -> bool {
+    stat(pid).is_some_and(|stat| stat.ended)
 }
 
 /// The one child of a process, for programs that hide behind a shell script.
@@ -171,7 +176,7 @@ mod tests {
     fn an_ended_child_does_not_count_as_running() {
         let mut child = Command::new("true").spawn().unwrap();
         let deadline = Instant::now() + Duration::from_secs(5);
-        while !stat(child.id()).is_none_or(|stat| stat.ended) {
+        while !is_zombie(child.id()) {
             assert!(Instant::now() < deadline);
             std::thread::yield_now();
         }

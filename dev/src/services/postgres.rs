@@ -1,14 +1,19 @@
 //! PostgreSQL with its durable settings: what the crash tests prove must hold for the database people run.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use super::{Probe, Service, ensure};
+use super::{POLL, Probe, Service, ensure};
 use crate::{
-    process::Launch,
+    process::{self, Launch},
     programs,
     progress::{Board, Line},
     stack::Stack,
@@ -16,6 +21,8 @@ use crate::{
 
 const ROLE: &str = "usher";
 const PASSWORD: &str = "usher";
+/// By then its last session has noticed and gone, too.
+const ZOMBIE_GONE_WITHIN: Duration = Duration::from_secs(10);
 const DATABASES: [&str; 2] = ["usher", "keycloak"];
 
 pub(crate) fn service(stack: &Stack) -> Service {
@@ -48,6 +55,7 @@ async fn launch(stack: &Stack, line: &Line) -> Result<Launch> {
         line.step("creating its data directory");
         create_data_directory(stack, &programs, &home).await?;
     }
+    forget_killed_server(&data).await?;
     let mut arguments = vec!["-D".to_owned(), data.display().to_string()];
     for setting in [
         format!("port={}", stack.ports.postgres),
@@ -59,6 +67,23 @@ async fn launch(stack: &Stack, line: &Line) -> Result<Launch> {
         arguments.extend(["-c".into(), setting]);
     }
     Ok(Launch { program: programs.join("postgres"), arguments, environment: vec![], directory: home })
+}
+
+/// A server that was killed stays in the process table until its parent asks for it, and PostgreSQL takes it for a
+/// living one. Some containers' first process asks late or never.
+async fn forget_killed_server(data: &Path) -> Result<()> {
+    let lock = data.join("postmaster.pid");
+    let pid = fs::read_to_string(&lock).ok().and_then(|text| text.lines().next()?.parse().ok());
+    if let Some(pid) = pid.filter(|pid| process::is_zombie(*pid)) {
+        let asked = Instant::now();
+        while process::is_zombie(pid) && asked.elapsed() < ZOMBIE_GONE_WITHIN {
+            tokio::time::sleep(POLL).await;
+        }
+        if process::is_zombie(pid) {
+            fs::remove_file(lock)?;
+        }
+    }
+    Ok(())
 }
 
 /// Made beside its place and moved when complete, so that an interrupted run leaves nothing half made behind.
