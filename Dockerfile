@@ -1,0 +1,52 @@
+# syntax=docker/dockerfile:1
+
+# One image with both binaries: api and worker of one release share a schema and are rolled out together.
+#   docker build -t usher .
+#   docker run usher usher-api …    docker run usher usher-worker …
+
+FROM rust:1.95-slim-bookworm AS build
+# A compiler and cmake for aws-lc, the cryptography under rustls; the slim image brings gcc alone.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends cmake g++ make \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
+# The queries are checked against .sqlx, so that no database is needed. Registry and target live in cache mounts: after
+# a change only our own crates are compiled. A mount is not part of the image, hence the copy.
+ENV SQLX_OFFLINE=true
+RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
+    --mount=type=cache,target=/src/target,sharing=locked \
+    cargo build --release --locked --package api --package worker \
+ && install -D --target-directory=/out target/release/usher-api target/release/usher-worker
+
+
+# Keycloak, augmented once at build time for PostgreSQL, so that it starts in seconds.
+FROM quay.io/keycloak/keycloak:26.7.3 AS keycloak-build
+ENV KC_DB=postgres KC_CACHE=local KC_HEALTH_ENABLED=true
+RUN /opt/keycloak/bin/kc.sh build
+
+FROM quay.io/keycloak/keycloak:26.7.3 AS keycloak
+COPY --from=keycloak-build /opt/keycloak/ /opt/keycloak/
+ENTRYPOINT ["/opt/keycloak/bin/kc.sh"]
+CMD ["start", "--optimized"]
+
+
+# Last, so that it is what a build without a target makes.
+FROM debian:bookworm-slim AS usher
+LABEL org.opencontainers.image.title="Usher" \
+      org.opencontainers.image.description="Registers users in PostgreSQL and leads each of them safely into Keycloak" \
+      org.opencontainers.image.licenses="MIT"
+# Root certificates for a broker, database or Keycloak behind TLS. The user has no home, no shell and a fixed number,
+# which Kubernetes asks for to believe that it is not root.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin usher \
+ && install --directory --owner=usher --group=usher /var/log/usher
+COPY --from=build /out/ /usr/local/bin/
+ENV LOG_FORMAT=json LOG_DIR=/var/log/usher
+USER 10001:10001
+# 8080 is public; 8081 (api) and 8082 (worker) are for health checks and stay inside.
+EXPOSE 8080 8081 8082
+# Both drain on SIGTERM, which is Docker's default: the grace must be longer than their drain of 20 s.
+CMD ["usher-api"]
