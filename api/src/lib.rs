@@ -1,0 +1,153 @@
+//! The api: accepts a registration and commits it. Everything after that is the worker's.
+//!
+//! In reading order: the table of addresses ([`routes`]), what a client sends ([`body`], [`fields`], [`new_user`]), the
+//! one thing that is done with it ([`registration`], [`database`]), and how errors are told ([`error`], [`problem`]).
+//! Around it stand [`middleware`], [`listener`], [`config`] and [`state`].
+//!
+//! Deliberately absent: SQL, which stands in `shared::store`, and RabbitMQ, Keycloak and mail. A registration must
+//! neither wait for them nor fail with them, so there is no client of theirs that it could call.
+
+pub mod routes;
+
+pub mod body;
+pub mod fields;
+pub mod new_user;
+
+pub mod database;
+pub mod registration;
+
+pub mod error;
+pub mod problem;
+
+pub mod config;
+pub mod listener;
+pub mod middleware;
+pub mod state;
+
+use std::{convert::Infallible, io, net::SocketAddr, process::ExitCode, time::Duration};
+
+use shared::{
+    config::Stage,
+    lifecycle::Lifecycle,
+    store::{self, SessionLimits, StoreError, bell::Bell, durability},
+    telemetry,
+};
+use sqlx::PgPool;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::ApiConfig,
+    listener::{ListenError, Listener},
+    routes::health::Probe,
+    state::AppState,
+};
+
+/// The api, bound and not yet serving.
+#[derive(Debug)]
+pub struct App {
+    public: Listener,
+    ops: Listener,
+    state: AppState,
+    /// One connection for what must not queue behind registrations: the bell and the readiness probe.
+    side: PgPool,
+    /// Whether it is left to find out that the database does not forget.
+    unproven: bool,
+}
+
+/// Why the api does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("could not set up the database")]
+    Database(#[from] StoreError),
+}
+
+impl App {
+    /// Binds both listeners. The database may be away; in production it must not be one that forgets.
+    pub async fn build(config: ApiConfig) -> Result<Self, BuildError> {
+        let pool =
+            store::connect(&config.database.url, config.database.max_connections, SessionLimits::API, "usher-api")?;
+        let side = store::connect(&config.database.url, 1, SessionLimits::API, "usher-api/side")?;
+        let public = Listener::bind("API_LISTEN", config.server.listen).await?;
+        let ops = Listener::bind("API_OPS_LISTEN", config.server.ops_listen).await?;
+        let unproven = config.stage == Stage::Production && !is_durable(&side).await?;
+        let state = AppState { pool, bell: Bell::default(), event_grace: config.event_grace };
+        Ok(Self { public, ops, state, side, unproven })
+    }
+
+    /// Where the public listener is, also when its port was left to the system.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.public.address()
+    }
+
+    /// Where health is answered.
+    pub fn ops_addr(&self) -> SocketAddr {
+        self.ops.address()
+    }
+
+    /// Serves until `lifecycle` shuts down. Health and the bell stay until the last request is answered.
+    pub fn spawn(self, lifecycle: &Lifecycle) {
+        let Self { public, ops, state, side, unproven } = self;
+        let shutdown = lifecycle.shutdown();
+        let drained = CancellationToken::new();
+        if unproven {
+            lifecycle.spawn("durability", durability::watch(side.clone(), shutdown.clone()));
+        }
+        let probe = Probe { pool: side.clone(), shutdown: shutdown.clone() };
+        let health = routes::health::router(probe);
+        lifecycle.spawn("health", ops.serve(health, drained.clone().cancelled_owned()));
+        lifecycle.spawn("bell", {
+            let (bell, drained) = (state.bell.clone(), drained.clone());
+            async move {
+                bell.run(side.clone(), drained).await;
+                close(&side).await;
+                Ok::<_, Infallible>(())
+            }
+        });
+        lifecycle.spawn("http", async move {
+            let _last = drained.drop_guard();
+            let pool = state.pool.clone();
+            public.serve(routes::router(state), shutdown.cancelled_owned()).await?;
+            close(&pool).await;
+            Ok::<_, io::Error>(())
+        });
+    }
+}
+
+/// False when the database is away: it is asked again later, and a registration is not possible meanwhile.
+async fn is_durable(pool: &PgPool) -> Result<bool, StoreError> {
+    match durability::look(pool).await {
+        Ok(()) => Ok(true),
+        Err(StoreError::NotDurable) => Err(StoreError::NotDurable),
+        Err(error) => {
+            tracing::warn!(error = telemetry::chain(&error), "starting without the database");
+            Ok(false)
+        }
+    }
+}
+
+/// Serves until the process is asked to end.
+pub async fn serve(config: ApiConfig) -> Result<ExitCode, BuildError> {
+    let drain = config.server.drain_timeout;
+    let app = App::build(config).await?;
+    tracing::info!(listen = %app.local_addr(), ops = %app.ops_addr(), "accepting registrations");
+    let lifecycle = Lifecycle::default();
+    app.spawn(&lifecycle);
+    Ok(lifecycle.run(drain).await)
+}
+
+/// Brings the database up to date.
+pub async fn migrate(config: ApiConfig) -> Result<ExitCode, StoreError> {
+    let pool = store::connect(&config.database.url, 1, SessionLimits::API, "usher-api/migrate")?;
+    store::migrate(&pool).await?;
+    tracing::info!("the database is up to date");
+    close(&pool).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says goodbye to the server, unless that takes longer than it is worth.
+async fn close(pool: &PgPool) {
+    timeout(Duration::from_secs(1), pool.close()).await.ok();
+}

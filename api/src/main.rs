@@ -1,0 +1,54 @@
+//! `usher-api`: accepts registrations and commits them.
+
+use std::process::ExitCode;
+
+use api::config::ApiConfig;
+use clap::{Parser, Subcommand};
+use shared::{
+    config::{EXIT_USAGE, Environment},
+    telemetry,
+};
+
+#[derive(Parser)]
+#[command(name = "usher-api", about = "Accepts registrations and commits them", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve requests (the default)
+    Serve,
+    /// Bring the database up to date; any number of processes may do it at once
+    Migrate,
+}
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command.unwrap_or(Command::Serve);
+    let config = match ApiConfig::read(Environment::of_process()) {
+        Ok(config) => config,
+        Err(faults) => {
+            eprintln!("{faults}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    start(&command, config).unwrap_or_else(|error| {
+        eprintln!("usher-api: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn start(command: &Command, config: ApiConfig) -> anyhow::Result<ExitCode> {
+    // Outlives the runtime, so that the last words of every task are kept.
+    let _telemetry = telemetry::start("usher-api", &config.telemetry)?;
+    run(command, config).inspect_err(|error| tracing::error!("{error:#}"))
+}
+
+#[tokio::main]
+async fn run(command: &Command, config: ApiConfig) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve => Ok(api::serve(config).await?),
+        Command::Migrate => Ok(api::migrate(config).await?),
+    }
+}

@@ -1,0 +1,121 @@
+//! What happens around every request of the public listener, from the outside in: an id, a span, two headers, a
+//! problem document for every error, and an answer for a handler that panics, hangs or is sent too much.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, MatchedPath, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    middleware::{Next, from_fn, map_response},
+    response::{IntoResponse, Response},
+};
+use shared::trace_context::TraceContext;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::{Instrument as _, Span, field};
+use uuid::Uuid;
+
+use crate::{error::ApiError, problem};
+
+/// A registration has some hundred bytes.
+const MAX_BODY: usize = 16 * 1024;
+
+/// More than every deadline below it; only what has none of its own meets this one.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id of a request, ours or the caller's.
+#[derive(Debug, Clone)]
+struct RequestId(HeaderValue);
+
+/// Wraps a router; the last layer is the outermost.
+pub fn around(router: Router) -> Router {
+    router
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(within_the_deadline))
+        .layer(CatchPanicLayer::custom(|_panic| ApiError::Panicked.into_response()))
+        .layer(map_response(as_problem))
+        .layer(map_response(not_to_be_sniffed))
+        .layer(from_fn(in_a_span))
+        .layer(from_fn(with_an_id))
+}
+
+/// Takes the caller's id over when it is plain, so that nothing else gets into our logs by it.
+async fn with_an_id(mut request: Request, next: Next) -> Response {
+    let given = request.headers().get(REQUEST_ID).filter(|id| is_plain(id)).cloned();
+    let made = || HeaderValue::from_str(&Uuid::now_v7().to_string()).ok();
+    let Some(id) = given.or_else(made) else { return next.run(request).await };
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+fn is_plain(id: &HeaderValue) -> bool {
+    (1..=64).contains(&id.len()) && id.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+}
+
+/// One span for each request, in the caller's trace if there is one.
+async fn in_a_span(request: Request, next: Next) -> Response {
+    let span = span_of(&request);
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    TraceContext::read(header).adopt(&span);
+    async {
+        let response = next.run(request).await;
+        let status = response.status();
+        Span::current().record("http.response.status_code", status.as_u16());
+        if status.is_server_error() {
+            Span::current().record("otel.status_code", "ERROR");
+        }
+        tracing::debug!(status = status.as_u16(), "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// Carries the route, never the path or the query: they may hold anything.
+fn span_of(request: &Request) -> Span {
+    let method = request.method().as_str();
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let id = request.extensions().get::<RequestId>().and_then(|id| id.0.to_str().ok());
+    tracing::info_span!(
+        "request",
+        "otel.name" = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}")),
+        "otel.kind" = "server",
+        "otel.status_code" = field::Empty,
+        "http.request.method" = method,
+        "http.route" = route,
+        "http.response.status_code" = field::Empty,
+        "request.id" = id,
+        "user.id" = field::Empty,
+    )
+}
+
+async fn not_to_be_sniffed(mut response: Response) -> Response {
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// Turns the errors that the router answers by itself (no such path, not this method) into problem documents.
+async fn as_problem(response: Response) -> Response {
+    let is_error = response.status().is_client_error() || response.status().is_server_error();
+    if !is_error || is_problem(response.headers()) {
+        return response;
+    }
+    let mut problem = ApiError::Plain(response.status()).into_response();
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        problem.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    problem
+}
+
+fn is_problem(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| value == problem::MEDIA_TYPE)
+}
+
+async fn within_the_deadline(request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(DEADLINE, next.run(request)).await;
+    answer.unwrap_or_else(|_elapsed| ApiError::Late.into_response())
+}

@@ -1,0 +1,130 @@
+//! The body of a registration, and how it becomes a [`NewUser`].
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use shared::domain::{
+    email::{EmailAddress, InvalidEmail},
+    name::{InvalidName, PersonName},
+    user::NewUser,
+    username::{InvalidUsername, Username},
+};
+use utoipa::ToSchema;
+
+use crate::fields::{Fault, Fields};
+
+/// What a client sends. It describes the body; it is read field by field, so that every fault is found.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegisterRequest {
+    /// 3 to 64 letters a to z, digits, dots, hyphens and underscores; begins and ends with a letter or a digit.
+    /// Upper case is lowered.
+    #[schema(min_length = 3, max_length = 64, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]$", example = "ada")]
+    pub username: String,
+    /// An ASCII address at a domain name with a dot.
+    #[schema(format = Email, max_length = 254, example = "ada@example.org")]
+    pub email: String,
+    /// Any script; without control characters and `< > & " $ % ! # ? § ; * ~ / \ | ^ = [ ] { } ( )`.
+    #[schema(min_length = 1, max_length = 100, example = "Ada")]
+    pub first_name: String,
+    /// As `firstName`.
+    #[schema(min_length = 1, max_length = 100, example = "Lovelace")]
+    pub last_name: String,
+}
+
+/// Reads the body, or says everything that is wrong with it.
+pub fn parse(body: Map<String, Value>) -> Result<NewUser, Vec<Fault>> {
+    let mut fields = Fields::of(body);
+    let username = fields.text("username", Username::parse, username_code);
+    let email = fields.text("email", EmailAddress::parse, email_code);
+    let first_name = fields.text("firstName", PersonName::parse, name_code);
+    let last_name = fields.text("lastName", PersonName::parse, name_code);
+    let faults = fields.into_faults();
+    match (username, email, first_name, last_name) {
+        (Some(username), Some(email), Some(first_name), Some(last_name)) if faults.is_empty() => {
+            Ok(NewUser { username, email, first_name, last_name })
+        }
+        _ => Err(faults),
+    }
+}
+
+fn username_code(error: InvalidUsername) -> &'static str {
+    match error {
+        InvalidUsername::Length => "length",
+        InvalidUsername::Character => "character",
+        InvalidUsername::Edge => "edge",
+    }
+}
+
+fn email_code(error: InvalidEmail) -> &'static str {
+    match error {
+        InvalidEmail::Form => "form",
+        InvalidEmail::TooLong => "length",
+        InvalidEmail::NotAscii => "character",
+        InvalidEmail::Domain => "domain",
+    }
+}
+
+fn name_code(error: InvalidName) -> &'static str {
+    match error {
+        InvalidName::Empty => "required",
+        InvalidName::TooLong => "length",
+        InvalidName::Character => "character",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn faults(body: &Value) -> Vec<(String, &'static str)> {
+        let faults = parse(body.as_object().unwrap().clone()).unwrap_err();
+        faults.into_iter().map(|fault| (fault.pointer, fault.code)).collect()
+    }
+
+    fn at(pointer: &str, code: &'static str) -> (String, &'static str) {
+        (pointer.to_owned(), code)
+    }
+
+    #[test]
+    fn a_described_body_is_taken() {
+        let body = RegisterRequest {
+            username: "Ada".to_owned(),
+            email: "Ada@example.org".to_owned(),
+            first_name: "Ada".to_owned(),
+            last_name: "Lovelace".to_owned(),
+        };
+        let user = parse(serde_json::to_value(body).unwrap().as_object().unwrap().clone()).unwrap();
+        assert_eq!((user.username.as_str(), user.email.as_str()), ("ada", "Ada@example.org"));
+        assert_eq!((user.first_name.as_str(), user.last_name.as_str()), ("Ada", "Lovelace"));
+    }
+
+    #[test]
+    fn all_faults_of_all_fields_are_found() {
+        let body = json!({ "username": "-", "email": "ada@localhost", "firstName": 7, "nick/name": "x" });
+        let expected = [
+            at("#/username", "length"),
+            at("#/email", "domain"),
+            at("#/firstName", "type"),
+            at("#/lastName", "required"),
+            at("#/nick~1name", "unknown"),
+        ];
+        assert_eq!(faults(&body), expected);
+    }
+
+    #[test]
+    fn an_unknown_field_alone_is_refused() {
+        let body = json!({
+            "username": "ada", "email": "ada@example.org", "firstName": "Ada", "lastName": "Lovelace", "role": "admin"
+        });
+        assert_eq!(faults(&body), [at("#/role", "unknown")]);
+    }
+
+    #[test]
+    fn null_and_blank_are_not_given() {
+        let body = json!({ "username": null, "email": null, "firstName": " ", "lastName": "" });
+        let pointers = ["#/username", "#/email", "#/firstName", "#/lastName"];
+        assert_eq!(faults(&body), pointers.map(|pointer| at(pointer, "required")));
+    }
+}

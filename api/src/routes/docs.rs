@@ -1,0 +1,71 @@
+//! `/openapi.json` and the Swagger UI at `/docs`, both from inside the binary.
+
+use utoipa::{
+    OpenApi,
+    openapi::{self, LicenseBuilder},
+};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::SwaggerUi;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Usher",
+        description = "Registers users, and leads each of them safely into Keycloak.\n\n\
+            A registration is committed before it is answered. The account in Keycloak and the mail with which the \
+            person sets a password follow by themselves; `GET /users/{id}/status` says how far they are.\n\n\
+            Errors are problem documents (RFC 9457): `code` is for programs and stable, `detail` is for people.",
+    ),
+    tags((name = "users", description = "Registering, and what became of it")),
+)]
+struct Description;
+
+/// A router that collects the descriptions of the handlers put into it.
+pub fn described<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
+    let mut description = Description::openapi();
+    description.info.license =
+        Some(LicenseBuilder::new().name("MIT").identifier(Some(env!("CARGO_PKG_LICENSE"))).build());
+    OpenApiRouter::with_openapi(description)
+}
+
+/// The page, with the description it shows.
+pub fn swagger(document: openapi::OpenApi) -> SwaggerUi {
+    SwaggerUi::new("/docs").url("/openapi.json", document)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use crate::routes;
+
+    fn document() -> Value {
+        serde_json::to_value(routes::openapi()).unwrap()
+    }
+
+    #[test]
+    fn every_operation_is_described_with_its_errors() {
+        let document = document();
+        assert_eq!(document["openapi"], "3.1.0");
+        let register = &document["paths"]["/users/register"]["post"];
+        for status in ["201", "400", "409", "413", "415", "422", "503"] {
+            assert!(register["responses"][status].is_object(), "{status}");
+        }
+        let status = &document["paths"]["/users/{id}/status"]["get"];
+        for code in ["200", "404", "503"] {
+            assert!(status["responses"][code].is_object(), "{code}");
+        }
+    }
+
+    #[test]
+    fn the_examples_are_real() {
+        let document = document();
+        let responses = &document["paths"]["/users/register"]["post"]["responses"];
+        let taken = &responses["409"]["content"]["application/problem+json"]["example"];
+        assert_eq!(taken["code"], "username_taken");
+        assert_eq!(taken["errors"][0]["pointer"], "#/username");
+        let schema = &document["components"]["schemas"]["RegisterRequest"];
+        assert_eq!(schema["additionalProperties"], false);
+        assert_eq!(schema["required"].as_array().unwrap().len(), 4);
+    }
+}

@@ -1,0 +1,177 @@
+//! `/users`: registering, and how far a registration has come.
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::PathRejection},
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use shared::{
+    domain::user::{Progress, UserId, UserStatus},
+    store::registrations,
+};
+use tracing::{Span, field::display};
+use utoipa::{
+    ToSchema,
+    openapi::schema::{Object, ObjectBuilder, Type},
+};
+use uuid::Uuid;
+
+use crate::{
+    body::JsonObject,
+    database::{self, DatabaseError},
+    error::ApiError,
+    fields::Fault,
+    new_user::{self, RegisterRequest},
+    problem::Problem,
+    registration::{self, Created},
+    state::AppState,
+};
+
+/// Registers a user.
+///
+/// 201 is a promise: the user is committed, will exist in Keycloak exactly once, and will get a mail to set a password.
+#[utoipa::path(
+    post,
+    path = "/users/register",
+    tag = "users",
+    request_body = RegisterRequest,
+    responses(
+        (status = 201, description = "Committed", body = RegisteredUser,
+            headers(("Location" = String, description = "Where to ask how far it is"))),
+        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The username or the address is taken", body = Problem,
+            content_type = "application/problem+json",
+            example = json!(Problem::example(&ApiError::Taken { username: true, email: false }))),
+        (status = 413, description = "The body is longer than 16 KiB", body = Problem,
+            content_type = "application/problem+json", example = json!(Problem::example(&ApiError::TooLarge))),
+        (status = 415, description = "The body is not sent as JSON", body = Problem,
+            content_type = "application/problem+json", example = json!(Problem::example(&ApiError::MediaType))),
+        (status = 422, description = "Fields are missing, faulty or unknown; all of them are listed", body = Problem,
+            content_type = "application/problem+json", example = json!(Problem::example(&invalid_example()))),
+        (status = 503, description = "The database is away", body = Problem,
+            content_type = "application/problem+json",
+            headers(("Retry-After" = u32, description = "Seconds to wait")),
+            example = json!(Problem::example(&DatabaseError::Late.into()))),
+    ),
+)]
+pub async fn register(State(state): State<AppState>, body: JsonObject) -> Result<impl IntoResponse, ApiError> {
+    let user = new_user::parse(body.0).map_err(ApiError::Invalid)?;
+    let created = registration::register(&state, user).await?;
+    let location = format!("/users/{}/status", created.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(RegisteredUser::from(created))))
+}
+
+/// Tells how far a user has come.
+///
+/// Whoever has the id may ask, so there is nothing personal in the answer.
+#[utoipa::path(
+    get,
+    path = "/users/{id}/status",
+    tag = "users",
+    params(("id" = Uuid, Path, description = "The id from the registration")),
+    responses(
+        (status = 200, description = "How far the user has come", body = UserProgress),
+        (status = 404, description = "No user has this id", body = Problem, content_type = "application/problem+json",
+            example = json!(Problem::example(&ApiError::UnknownUser))),
+        (status = 503, description = "The database is away", body = Problem,
+            content_type = "application/problem+json",
+            headers(("Retry-After" = u32, description = "Seconds to wait")),
+            example = json!(Problem::example(&DatabaseError::Late.into()))),
+    ),
+)]
+pub async fn status(
+    State(state): State<AppState>,
+    id: Result<Path<Uuid>, PathRejection>,
+) -> Result<impl IntoResponse, ApiError> {
+    let id = id.map(|Path(id)| UserId::from(id)).map_err(|_no_uuid| ApiError::UnknownUser)?;
+    Span::current().record("user.id", display(id));
+    let progress = database::ask(registrations::progress(&state.pool, id)).await?.ok_or(ApiError::UnknownUser)?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(UserProgress::of(id, progress))))
+}
+
+/// A user who was just registered.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RegisteredUser {
+    id: Uuid,
+    /// As it was kept: in lower case.
+    #[schema(example = "ada")]
+    username: String,
+    #[schema(format = Email, example = "ada@example.org")]
+    email: String,
+    #[schema(example = "Ada")]
+    first_name: String,
+    #[schema(example = "Lovelace")]
+    last_name: String,
+    #[schema(schema_with = status_schema)]
+    status: UserStatus,
+    created_at: DateTime<Utc>,
+}
+
+impl From<Created> for RegisteredUser {
+    fn from(Created { id, created_at, user }: Created) -> Self {
+        Self {
+            id: id.as_uuid(),
+            username: user.username.as_str().to_owned(),
+            email: user.email.as_str().to_owned(),
+            first_name: user.first_name.as_str().to_owned(),
+            last_name: user.last_name.as_str().to_owned(),
+            status: UserStatus::Pending,
+            created_at,
+        }
+    }
+}
+
+/// How far a user has come.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserProgress {
+    id: Uuid,
+    #[schema(schema_with = status_schema)]
+    status: UserStatus,
+    created_at: DateTime<Utc>,
+    /// When the account was known to exist in Keycloak.
+    synced_at: Option<DateTime<Utc>>,
+    /// When a mail server last accepted a mail to set the password.
+    mail_sent_at: Option<DateTime<Utc>>,
+    /// Since when an operator is needed.
+    parked_at: Option<DateTime<Utc>>,
+    /// Why an operator is needed.
+    #[schema(example = "conflict")]
+    parked_reason: Option<String>,
+}
+
+impl UserProgress {
+    fn of(id: UserId, progress: Progress) -> Self {
+        Self {
+            id: id.as_uuid(),
+            status: progress.status(),
+            created_at: progress.created_at,
+            synced_at: progress.synced_at,
+            mail_sent_at: progress.mail_sent_at,
+            parked_at: progress.parked_at,
+            parked_reason: progress.parked_reason,
+        }
+    }
+}
+
+fn status_schema() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(
+            "pending: committed; synced: in Keycloak, a mail is owed; complete: the mail is on its way; \
+             parked: waits for an operator",
+        ))
+        .enum_values(Some(["pending", "synced", "complete", "parked"]))
+        .build()
+}
+
+fn invalid_example() -> ApiError {
+    ApiError::Invalid(vec![
+        Fault::new("domain", "must end in a domain name with a dot, such as example.org", "email"),
+        Fault::new("required", "must be given", "lastName"),
+    ])
+}
