@@ -6,8 +6,9 @@
 
 use std::{collections::BTreeMap, env, fmt, fs, net::SocketAddr, time::Duration};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
+use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
 /// Exit code for a faulty configuration: `EX_USAGE` of sysexits.h.
@@ -200,10 +201,20 @@ impl DatabaseSection {
 
     pub fn read(environment: &mut Environment) -> Option<DatabaseConfig> {
         let raw: Self = environment.section(Self::PREFIX);
-        let url = environment.secret("DATABASE_URL", raw.url);
+        let url = environment.secret("DATABASE_URL", raw.url).and_then(|url| {
+            if is_postgres_address(url.expose_secret()) {
+                return Some(url);
+            }
+            environment.fault("DATABASE_URL is not a postgres:// address")
+        });
         let max_connections = environment.or("DATABASE_MAX_CONNECTIONS", raw.max_connections, 10);
         Some(DatabaseConfig { url: url?, max_connections: max_connections? })
     }
+}
+
+fn is_postgres_address(url: &str) -> bool {
+    ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
+        && url.parse::<PgConnectOptions>().is_ok()
 }
 
 /// `SWEEP_*`: the worker's rhythm, and the head start that the api gives to a new user's event.
@@ -223,8 +234,6 @@ impl SweepSection {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
-
     use super::*;
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
@@ -248,6 +257,16 @@ mod tests {
         let mut environment = environment(&[("SWEEP_INTERVAL", ""), ("DATABASE_URL", "")]);
         assert_eq!(SweepSection::read(&mut environment), Some(Duration::from_secs(15)));
         assert!(DatabaseSection::read(&mut environment).is_none());
+    }
+
+    #[test]
+    fn a_database_that_is_none_is_a_fault_and_no_value_is_shown() {
+        for url in ["s3cret", "http://s3cret@db/usher", "postgres://db:s3cret/usher"] {
+            let mut environment = environment(&[("DATABASE_URL", url)]);
+            let database = DatabaseSection::read(&mut environment);
+            let error = environment.finish(database).unwrap_err().to_string();
+            assert!(error.contains("DATABASE_URL is not a postgres:// address") && !error.contains("s3cret"), "{error}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub enum EventType {
 }
 
 impl EventType {
-    /// The `CloudEvents` type, which is the routing key too.
+    /// The CloudEvents type, which is the routing key too.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::UserCreated => "user.created",

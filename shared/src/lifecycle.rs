@@ -4,7 +4,7 @@
 //! at once. A task that ends although nobody asked takes the process down, so that whoever restarts it can.
 
 use std::{
-    fmt::Display,
+    error::Error,
     future::Future,
     process::ExitCode,
     sync::{
@@ -16,6 +16,8 @@ use std::{
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::telemetry::chain;
 
 /// The tasks of this process.
 #[derive(Clone, Default)]
@@ -34,9 +36,9 @@ impl Lifecycle {
     /// Runs a task for the life of the process. It must end only after [`Lifecycle::shutdown`]; ending earlier, with an
     /// error or by a panic, ends the process with a failure.
     #[expect(clippy::disallowed_methods, reason = "this is where tasks are tracked and watched")]
-    pub fn spawn<E: Display>(&self, name: &'static str, task: impl Future<Output = Result<(), E>> + Send + 'static)
+    pub fn spawn<E>(&self, name: &'static str, task: impl Future<Output = Result<(), E>> + Send + 'static)
     where
-        E: Send + 'static,
+        E: Error + Send + 'static,
     {
         let task = tokio::spawn(task);
         let this = self.clone();
@@ -44,7 +46,7 @@ impl Lifecycle {
             let fault = match task.await {
                 Ok(Ok(())) if this.shutdown.is_cancelled() => return,
                 Ok(Ok(())) => "it ended by itself".to_owned(),
-                Ok(Err(error)) => error.to_string(),
+                Ok(Err(error)) => chain(&error),
                 Err(panic) => panic.to_string(),
             };
             tracing::error!(task = name, fault, "a task ended that must not; shutting down");

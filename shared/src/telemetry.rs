@@ -2,7 +2,7 @@
 //!
 //! No log and no span carries a name, an address, a token or a link: `user.id` is how a user is spoken of.
 
-use std::{error::Error, io::IsTerminal as _, path::PathBuf};
+use std::{error::Error, fs, io::IsTerminal as _, path::PathBuf};
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
@@ -138,6 +138,8 @@ fn log_file(config: &TelemetryConfig) -> Result<RollingFileAppender, TelemetryEr
             .max_log_files(7)
             .build(&config.dir)
     };
+    // The appender would make the folder too, but grumbles on the terminal first. If it cannot be made, `build` says so.
+    fs::create_dir_all(&config.dir).ok();
     // Processes that start together remove and lay the link at the same time; the second try finds it free.
     Ok(build().or_else(|_| build()).or_else(|_| build())?)
 }

@@ -3,6 +3,7 @@
 //! Registration and provisioning commit durably. The one transaction that does not is the relay's, see [`outbox`].
 
 pub mod bell;
+pub mod durability;
 pub mod outbox;
 pub mod provisioning;
 pub mod registrations;
@@ -118,4 +119,9 @@ pub async fn require_durable(pool: &PgPool) -> Result<(), StoreError> {
         .await
         .map_err(query("read the setting fsync"))?;
     if fsync == "on" { Ok(()) } else { Err(StoreError::NotDurable) }
+}
+
+/// Whether the database answers.
+pub async fn ping(pool: &PgPool) -> Result<(), StoreError> {
+    sqlx::query!("SELECT").execute(pool).await.map(drop).map_err(query("reach the database"))
 }

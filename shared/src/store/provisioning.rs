@@ -32,7 +32,6 @@ pub struct ClaimedUser {
     pub attempts: i32,
     pub account: Option<Account>,
     pub mail_wanted: i32,
-    pub mail_served: i32,
     /// Why the run before this one did not finish.
     pub last_error: Option<String>,
 }
@@ -82,7 +81,7 @@ pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) 
            AND (synced_at IS NULL OR (mail_wanted > mail_served AND $3))
            AND (next_attempt_at <= now() OR (attempts = 0 AND last_error IS NULL))
         RETURNING id, claim_no, username, email, first_name, last_name, created_at, attempts, last_error,
-                  keycloak_id, keycloak_realm, mail_wanted, mail_served
+                  keycloak_id, keycloak_realm, mail_wanted
         "#,
         id.as_uuid(),
         lease.as_secs_f64(),
@@ -105,7 +104,6 @@ pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) 
         attempts: row.attempts,
         account: row.keycloak_id.zip(row.keycloak_realm).map(|(id, realm)| Account { id, realm }),
         mail_wanted: row.mail_wanted,
-        mail_served: row.mail_served,
         last_error: row.last_error,
     })))
 }
@@ -152,23 +150,38 @@ pub async fn begin_mail(pool: &PgPool, user: &ClaimedUser, lease: Duration) -> R
     Ok(Fenced::from_rows(done.rows_affected()))
 }
 
-/// A mail server took the mail. A request that came meanwhile leaves the user open, and due at once.
-pub async fn finish(pool: &PgPool, user: &ClaimedUser) -> Result<Fenced, StoreError> {
-    let done = sqlx::query!(
+/// What marking a user served found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Served {
+    Complete,
+    /// A request came while the mail was leaving: the user is due again at once.
+    OwesAnother,
+    Lost,
+}
+
+/// A mail server took the mail that `mail_wanted` at the claim asked for.
+pub async fn mark_served(pool: &PgPool, user: &ClaimedUser) -> Result<Served, StoreError> {
+    let owes_another = sqlx::query_scalar!(
         r#"
         UPDATE users
            SET mail_served = $3, mail_sent_at = now(), leased_until = NULL, attempts = 0, last_error = NULL,
                next_attempt_at = now()
          WHERE id = $1 AND claim_no = $2
+        RETURNING mail_wanted > mail_served AS "owes_another!"
         "#,
         user.id.as_uuid(),
         user.claim_no,
         user.mail_wanted,
     )
-    .execute(pool)
+    .fetch_optional(pool)
     .await
     .map_err(query("mark a user served"))?;
-    Ok(Fenced::from_rows(done.rows_affected()))
+    Ok(match owes_another {
+        Some(true) => Served::OwesAnother,
+        Some(false) => Served::Complete,
+        None => Served::Lost,
+    })
 }
 
 /// Whether a try that did not finish counts against the budget.
