@@ -1,0 +1,150 @@
+//! Connections that are named, watched and made again.
+//!
+//! lapin's own recovery is not used: measured, it leaves outstanding confirms hanging for the whole outage and gives
+//! up after 16 tries. Here a lost connection is an error at once, and the loop of its owner asks for the next one.
+
+use std::{
+    future::Future,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use lapin::{Channel, Connection, ConnectionProperties, options::ConfirmSelectOptions, uri::AMQPUri};
+use secrecy::ExposeSecret as _;
+use shared::telemetry::chain;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::BrokerConfig;
+
+/// For a call that the broker answers at once when it is well.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that held this long was good: the next try comes soon again.
+const GOOD_FOR: Duration = Duration::from_secs(30);
+
+/// What went wrong with the broker, by what was being done.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    #[error("AMQP_URL is not an AMQP address: {0}")]
+    Address(String),
+    #[error("could not {doing}")]
+    Call {
+        doing: &'static str,
+        #[source]
+        source: lapin::Error,
+    },
+    #[error("the broker did not answer in time to: {doing}")]
+    Timeout { doing: &'static str },
+    #[error("the broker takes no messages at the moment (memory or disk alarm)")]
+    Blocked,
+    #[error("the broker ended the consumer; was its queue deleted?")]
+    ConsumerEnded,
+}
+
+/// Waits for a call, but not for ever: lapin hangs while the broker blocks a connection.
+pub async fn within<T>(doing: &'static str, call: impl Future<Output = lapin::Result<T>>) -> Result<T, BrokerError> {
+    match timeout(CALL_TIMEOUT, call).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(source)) => Err(BrokerError::Call { doing, source }),
+        Err(_) => Err(BrokerError::Timeout { doing }),
+    }
+}
+
+/// Connects one role (`relay`, `consumer`, `dead-letters`) again and again.
+pub struct Link {
+    role: &'static str,
+    config: BrokerConfig,
+    shutdown: CancellationToken,
+    up: Arc<AtomicBool>,
+    failures: u32,
+    since: Instant,
+}
+
+/// Whether a role is connected, for the health endpoint.
+#[derive(Debug, Clone)]
+pub struct LinkState {
+    pub role: &'static str,
+    up: Arc<AtomicBool>,
+}
+
+impl LinkState {
+    pub fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+}
+
+impl Link {
+    pub fn new(role: &'static str, config: &BrokerConfig, shutdown: CancellationToken) -> Self {
+        let up = Arc::default();
+        Self { role, config: config.clone(), shutdown, up, failures: 0, since: Instant::now() }
+    }
+
+    pub fn state(&self) -> LinkState {
+        LinkState { role: self.role, up: Arc::clone(&self.up) }
+    }
+
+    /// The next connection, however long it takes; `None` when the process is ending.
+    pub async fn connect(&mut self) -> Option<Connection> {
+        loop {
+            if self.failures > 0 {
+                self.shutdown.run_until_cancelled(sleep(self.config.reconnect.delay(self.failures))).await?;
+            }
+            match self.shutdown.run_until_cancelled(connect(self.role, &self.config)).await? {
+                Ok(connection) => {
+                    tracing::info!(role = self.role, "connected to the broker");
+                    self.up.store(true, Ordering::Relaxed);
+                    self.since = Instant::now();
+                    return Some(connection);
+                }
+                Err(error) => self.failed(&error),
+            }
+        }
+    }
+
+    /// Gives a connection back: after a fault, or when its owner is done.
+    pub async fn release(&mut self, connection: Connection, ended: Result<(), BrokerError>) {
+        self.up.store(false, Ordering::Relaxed);
+        if self.since.elapsed() >= GOOD_FOR {
+            self.failures = 0;
+        }
+        if let Err(error) = ended {
+            self.failed(&error);
+        }
+        // It may be broken already; then there is nothing to close.
+        timeout(Duration::from_secs(2), connection.close(200, "bye".into())).await.ok();
+    }
+
+    fn failed(&mut self, error: &BrokerError) {
+        self.failures = self.failures.saturating_add(1);
+        tracing::warn!(role = self.role, failures = self.failures, error = chain(error), "no connection to the broker");
+    }
+}
+
+/// Connects once, under a name that an operator recognises: `usher-worker/relay@host#pid`.
+pub async fn connect(role: &str, config: &BrokerConfig) -> Result<Connection, BrokerError> {
+    let mut uri: AMQPUri = config.url.expose_secret().parse().map_err(BrokerError::Address)?;
+    uri.query.heartbeat = Some(u16::try_from(config.heartbeat.as_secs().max(1)).unwrap_or(u16::MAX));
+    let name = format!("usher-worker/{role}@{}", instance());
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    within("connect to the broker", Connection::connect_uri(uri, properties)).await
+}
+
+/// A channel on which every message is confirmed.
+pub async fn confirming_channel(connection: &Connection) -> Result<Channel, BrokerError> {
+    let channel = within("open a channel", connection.create_channel()).await?;
+    within("ask for confirms", channel.confirm_select(ConfirmSelectOptions::default())).await?;
+    Ok(channel)
+}
+
+/// This process among all workers: `host#pid`.
+pub fn instance() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|error: io::Error| {
+        tracing::debug!(%error, "the host has no name to read");
+        Ok::<_, io::Error>("localhost".to_owned())
+    });
+    format!("{}#{}", host.unwrap_or_default().trim(), std::process::id())
+}

@@ -1,0 +1,130 @@
+//! Events as AMQP messages: CloudEvents 1.0 in binary mode (`docs/asyncapi.json`).
+
+use chrono::SecondsFormat;
+use lapin::{
+    BasicProperties,
+    message::Delivery,
+    types::{AMQPValue, FieldTable, ShortString},
+};
+use shared::{
+    domain::user::UserId,
+    event::{OutboxEvent, Subject},
+    trace_context::TraceContext,
+};
+
+/// Persistent: survives a restart of the broker even where a queue is not replicated.
+const PERSISTENT: u8 = 2;
+
+/// The properties and the body of an event.
+pub fn encode(event: &OutboxEvent) -> (BasicProperties, Vec<u8>) {
+    let properties = BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_delivery_mode(PERSISTENT)
+        .with_message_id(event.event_id.to_string().into())
+        .with_type(event.event_type.as_str().into())
+        .with_app_id("usher".into())
+        .with_timestamp(u64::try_from(event.created_at.timestamp()).unwrap_or_default())
+        .with_headers(headers(event));
+    (properties, event.data.to_string().into_bytes())
+}
+
+fn headers(event: &OutboxEvent) -> FieldTable {
+    let mut headers = FieldTable::default();
+    let mut insert = |name: &str, value: String| {
+        headers.insert(name.into(), AMQPValue::LongString(value.into()));
+    };
+    insert("cloudEvents_specversion", "1.0".to_owned());
+    insert("cloudEvents_id", event.event_id.to_string());
+    insert("cloudEvents_source", "/usher".to_owned());
+    insert("cloudEvents_type", event.event_type.clone());
+    insert("cloudEvents_subject", event.user_id.to_string());
+    insert("cloudEvents_time", event.created_at.to_rfc3339_opts(SecondsFormat::Millis, true));
+    for (name, value) in event.trace_context.headers() {
+        insert(name, value.to_owned());
+    }
+    headers
+}
+
+/// What a consumer needs of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Hint {
+    pub user_id: UserId,
+    pub trace_context: TraceContext,
+}
+
+/// Why a message cannot be understood; the reason stands in its dead letter.
+#[derive(Debug, thiserror::Error)]
+pub enum Undecodable {
+    #[error("the body has {0} bytes, more than any event of ours")]
+    TooLarge(usize),
+    #[error("the body names no user: {0}")]
+    NoUser(serde_json::Error),
+}
+
+const LARGEST_BODY: usize = 64 * 1024;
+
+/// Takes any version of any event that names a user: a newer api must not fill an older worker's dead queue.
+pub fn decode(delivery: &Delivery) -> Result<Hint, Undecodable> {
+    if delivery.data.len() > LARGEST_BODY {
+        return Err(Undecodable::TooLarge(delivery.data.len()));
+    }
+    let subject = Subject::from_body(&delivery.data).map_err(Undecodable::NoUser)?;
+    Ok(Hint { user_id: subject.user_id, trace_context: trace_context(&delivery.properties) })
+}
+
+fn trace_context(properties: &BasicProperties) -> TraceContext {
+    TraceContext::read(|name| match properties.headers().as_ref()?.inner().get(name)? {
+        AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
+        AMQPValue::ShortString(text) => Some(text.as_str()),
+        _ => None,
+    })
+}
+
+/// The properties of a dead letter: those of the original, and why it is one.
+pub fn with_reason(properties: &BasicProperties, reason: &str) -> BasicProperties {
+    let mut headers = properties.headers().clone().unwrap_or_default();
+    headers.insert(ShortString::from("x-usher-reason"), AMQPValue::LongString(reason.into()));
+    properties.clone().with_headers(headers).with_delivery_mode(PERSISTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn delivery(properties: BasicProperties, body: Vec<u8>) -> Delivery {
+        let mut delivery = Delivery::mock(1, "usher.events".into(), "user.created".into(), false, body);
+        delivery.properties = properties;
+        delivery
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let user_id = UserId::generate();
+        let trace_context = TraceContext::read(|name| {
+            (name == "traceparent").then_some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        });
+        let (properties, body) = encode(&OutboxEvent {
+            event_id: Uuid::now_v7(),
+            event_type: "user.created".to_owned(),
+            user_id,
+            data: shared::event::about(user_id),
+            trace_context: trace_context.clone(),
+            created_at: DateTime::UNIX_EPOCH,
+            tries: 0,
+        });
+        assert_eq!(decode(&delivery(properties, body)).unwrap(), Hint { user_id, trace_context });
+    }
+
+    #[test]
+    fn what_names_no_user_is_undecodable() {
+        for body in [&b"{}"[..], b"", b"\xff\xfe", b"[]"] {
+            let message = delivery(BasicProperties::default(), body.to_vec());
+            assert!(matches!(decode(&message), Err(Undecodable::NoUser(_))));
+        }
+        let large = delivery(BasicProperties::default(), vec![b' '; LARGEST_BODY + 1]);
+        assert!(matches!(decode(&large), Err(Undecodable::TooLarge(_))));
+    }
+}

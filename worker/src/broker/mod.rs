@@ -1,0 +1,5 @@
+//! RabbitMQ: one connection per role, what is declared there, and what a message looks like.
+
+pub mod connection;
+pub mod message;
+pub mod topology;

@@ -1,0 +1,97 @@
+//! The names of exchanges and queues, and their one declaration.
+//!
+//! `deploy/rabbitmq/definitions.json` says the same to a broker that starts empty. There is no alternate exchange on
+//! purpose: with one, a message that no queue takes is confirmed and never returned, so nobody would learn of it.
+
+use lapin::{
+    Channel, Connection, ExchangeKind,
+    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable},
+};
+use shared::event::EventType;
+
+use super::connection::{BrokerError, within};
+
+/// All events, by type. Other services bind their own queues here.
+pub const EVENTS: &str = "usher.events";
+/// Messages that could not be understood, by the name of their dead queue.
+pub const DEAD: &str = "usher.dead";
+/// Events about users who wait for an operator. Filled, never consumed by us: its depth is the alarm.
+pub const PARKED: &str = "usher.parked";
+
+/// A queue that workers consume, and its dead queue.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkQueue {
+    pub name: &'static str,
+    pub dead: &'static str,
+    event: EventType,
+}
+
+pub const WORK_QUEUES: [WorkQueue; 2] = [
+    WorkQueue { name: "usher.user-created", dead: "usher.user-created.dead", event: EventType::UserCreated },
+    WorkQueue {
+        name: "usher.password-setup-requested",
+        dead: "usher.password-setup-requested.dead",
+        event: EventType::PasswordSetupRequested,
+    },
+];
+
+/// Where the dead letters of a queue go.
+pub fn dead_queue_of(queue: &str) -> Option<&'static str> {
+    WORK_QUEUES.iter().find(|work| work.name == queue).map(|work| work.dead)
+}
+
+/// Declares everything. What exists with the same arguments stays as it is.
+///
+/// Runs on a channel of its own, because the broker closes the channel on which a declaration does not fit.
+pub async fn declare(connection: &Connection) -> Result<(), BrokerError> {
+    let channel = within("open a channel", connection.create_channel()).await?;
+    declare_exchange(&channel, EVENTS, ExchangeKind::Topic).await?;
+    declare_exchange(&channel, DEAD, ExchangeKind::Direct).await?;
+    for queue in WORK_QUEUES {
+        declare_queue(&channel, queue.dead, quorum()).await?;
+        bind(&channel, queue.dead, DEAD, queue.dead).await?;
+        declare_queue(&channel, queue.name, quorum_with_dead_letters(queue.dead)).await?;
+        bind(&channel, queue.name, EVENTS, queue.event.as_str()).await?;
+    }
+    declare_queue(&channel, PARKED, quorum()).await?;
+    bind(&channel, PARKED, EVENTS, EventType::UserParked.as_str()).await?;
+    within("close a channel", channel.close(200, "declared".into())).await
+}
+
+/// Without a limit of its own a queue of RabbitMQ 4 drops a message at the 20th look; a huge one works everywhere.
+fn quorum() -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(1_000_000));
+    arguments
+}
+
+/// The queue's own dead-lettering is only the net beneath ours; at-least-once needs the overflow rule.
+fn quorum_with_dead_letters(dead: &'static str) -> FieldTable {
+    let mut arguments = quorum();
+    arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString(DEAD.into()));
+    arguments.insert("x-dead-letter-routing-key".into(), AMQPValue::LongString(dead.into()));
+    arguments.insert("x-dead-letter-strategy".into(), AMQPValue::LongString("at-least-once".into()));
+    arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+    arguments
+}
+
+async fn declare_exchange(channel: &Channel, name: &str, kind: ExchangeKind) -> Result<(), BrokerError> {
+    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    within("declare an exchange", channel.exchange_declare(name.into(), kind, options, FieldTable::default())).await
+}
+
+async fn declare_queue(channel: &Channel, name: &str, arguments: FieldTable) -> Result<(), BrokerError> {
+    let declared = channel.queue_declare(name.into(), QueueDeclareOptions::durable(), arguments);
+    within("declare a queue", declared).await.map(drop)
+}
+
+async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> Result<(), BrokerError> {
+    let options = QueueBindOptions::default();
+    within(
+        "bind a queue",
+        channel.queue_bind(queue.into(), exchange.into(), key.into(), options, FieldTable::default()),
+    )
+    .await
+}

@@ -1,0 +1,8 @@
+//! Keycloak's Admin REST API, as far as Usher needs it.
+//!
+//! [`users`] says what can be asked, [`client`] how a question is put, [`token`] as whom, [`error`] what can go wrong.
+
+pub mod client;
+pub mod error;
+pub mod token;
+pub mod users;

@@ -1,0 +1,120 @@
+//! What is asked of Keycloak about users.
+
+use std::time::Duration;
+
+use reqwest::{Method, header::LOCATION};
+use serde::Deserialize;
+use serde_json::json;
+use shared::store::provisioning::ClaimedUser;
+use uuid::Uuid;
+
+use super::{
+    client::{KeycloakClient, Patience, Question},
+    error::KeycloakError,
+};
+
+/// An account, as far as it proves whose it is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FoundAccount {
+    pub id: Uuid,
+    username: String,
+    #[serde(default)]
+    email: Option<String>,
+    #[serde(default)]
+    created_timestamp: Option<i64>,
+}
+
+impl FoundAccount {
+    /// Whether we made it: same username, same address, and created with the very millisecond of our row, which
+    /// Keycloak keeps on create and never changes.
+    pub fn is_of(&self, user: &ClaimedUser) -> bool {
+        self.username == user.username
+            && self.email.as_deref() == Some(&user.email.to_ascii_lowercase())
+            && self.created_timestamp == Some(user.created_at.timestamp_millis())
+    }
+}
+
+/// A mail with a link that lets a person prove the address and set a password.
+pub struct SetupMail<'a> {
+    pub account: Uuid,
+    pub client_id: &'a str,
+    pub redirect_uri: &'a str,
+    pub lifespan: Duration,
+    /// Keycloak sends while we wait.
+    pub deadline: Duration,
+}
+
+impl KeycloakClient {
+    /// Creates the account; its id stands in the Location of the answer.
+    pub async fn create(&self, user: &ClaimedUser) -> Result<Uuid, KeycloakError> {
+        let doing = "create the user";
+        let body = json!({
+            "username": user.username,
+            "email": user.email,
+            "firstName": user.first_name,
+            "lastName": user.last_name,
+            "enabled": true,
+            "emailVerified": false,
+            "requiredActions": ["VERIFY_EMAIL", "UPDATE_PASSWORD"],
+            "createdTimestamp": user.created_at.timestamp_millis(),
+        });
+        let question = Question {
+            doing,
+            method: Method::POST,
+            path: &["users"],
+            query: &[],
+            body: Some(body),
+            timeout: None,
+            patience: Patience::UnlessHeard,
+        };
+        let answer = self.ask(&question).await?;
+        let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        location
+            .and_then(|url| url.rsplit('/').next())
+            .and_then(|id| Uuid::parse_str(id).ok())
+            .ok_or(KeycloakError::Unreadable { doing })
+    }
+
+    pub async fn find_by_username(&self, username: &str) -> Result<Option<FoundAccount>, KeycloakError> {
+        self.find("look the username up", "username", username).await
+    }
+
+    pub async fn find_by_email(&self, email: &str) -> Result<Option<FoundAccount>, KeycloakError> {
+        self.find("look the e-mail address up", "email", email).await
+    }
+
+    async fn find(&self, doing: &'static str, by: &str, text: &str) -> Result<Option<FoundAccount>, KeycloakError> {
+        let question = Question {
+            doing,
+            method: Method::GET,
+            path: &["users"],
+            // Without `exact` Keycloak searches for names that contain the text.
+            query: &[(by, text), ("exact", "true"), ("briefRepresentation", "true"), ("max", "2")],
+            body: None,
+            timeout: None,
+            patience: Patience::Always,
+        };
+        let found: Vec<FoundAccount> =
+            self.ask(&question).await?.json().await.map_err(|_| KeycloakError::Unreadable { doing })?;
+        Ok(found.into_iter().next())
+    }
+
+    /// Has Keycloak send the set-up mail; success says that its mail server took it.
+    pub async fn send_setup_mail(&self, mail: &SetupMail<'_>) -> Result<(), KeycloakError> {
+        let question = Question {
+            doing: "send the set-up mail",
+            method: Method::PUT,
+            path: &["users", &mail.account.to_string(), "execute-actions-email"],
+            query: &[
+                ("client_id", mail.client_id),
+                ("redirect_uri", mail.redirect_uri),
+                ("lifespan", &mail.lifespan.as_secs().to_string()),
+            ],
+            body: Some(json!(["VERIFY_EMAIL", "UPDATE_PASSWORD"])),
+            timeout: Some(mail.deadline),
+            patience: Patience::UnlessHeard,
+        };
+        self.ask(&question).await.map(drop)
+    }
+}

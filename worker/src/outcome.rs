@@ -1,0 +1,223 @@
+//! One table from everything that can go wrong with a user to what is done about it.
+//!
+//! - **snooze**: the fault is a downstream's or an operator's. Costs no attempt, however long it lasts.
+//! - **retry**: an answer about this user that may change. Costs an attempt.
+//! - **park**: an answer about this user that will not change. Waits for an operator, who is told why.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+use crate::keycloak::error::KeycloakError;
+
+/// Why a run did not reach its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error("the account could not be made sure of")]
+    Account(#[source] KeycloakError),
+    #[error("somebody else has an account with this username or e-mail address")]
+    Conflict,
+    #[error("the account is in the realm {kept}, and this worker serves another one")]
+    OtherRealm { kept: String },
+    #[error("the set-up mail was not accepted")]
+    Mail(#[source] KeycloakError),
+    #[error("no mails are sent at the moment")]
+    MailPaused,
+    #[error("{step} took too long")]
+    TooSlow { step: Step },
+    #[error("no attempt is left; workers died in the last ones")]
+    BudgetSpent,
+}
+
+/// The two steps that leave the house.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Account,
+    Mail,
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Account => "making sure of the account",
+            Self::Mail => "sending the set-up mail",
+        })
+    }
+}
+
+/// What is done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Snooze { at_least: Option<Duration> },
+    Retry,
+    Park { reason: &'static str },
+}
+
+/// What is known beside the answer itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Circumstances {
+    /// The run before this one got the same kind of answer.
+    pub again: bool,
+    /// Several users in a row got this very refusal.
+    pub others_alike: bool,
+    /// Since this user's last mail failed, mails of others were accepted.
+    pub others_served: bool,
+}
+
+/// Whom a failure speaks against, for the breakers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    Keycloak,
+    Mail,
+    Nobody,
+}
+
+const SNOOZE: Verdict = Verdict::Snooze { at_least: None };
+
+impl Failure {
+    pub fn verdict(&self, circumstances: Circumstances) -> Verdict {
+        match self {
+            Self::Account(error) => account_verdict(error, circumstances),
+            Self::Mail(error) => mail_verdict(error, circumstances),
+            Self::Conflict => Verdict::Park { reason: "conflict" },
+            Self::BudgetSpent => Verdict::Park { reason: BUDGET_SPENT },
+            Self::OtherRealm { .. } | Self::MailPaused | Self::TooSlow { .. } => SNOOZE,
+        }
+    }
+
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Account(error) if says_nothing_of_the_user(error) => Blame::Keycloak,
+            Self::TooSlow { step: Step::Account } => Blame::Keycloak,
+            // Keycloak answers 500 when its mail server did not take the mail.
+            Self::Mail(KeycloakError::Unavailable { status: StatusCode::INTERNAL_SERVER_ERROR, .. }) => Blame::Mail,
+            Self::Mail(KeycloakError::Unreachable { source, .. }) if source.is_timeout() => Blame::Mail,
+            Self::Mail(error) if says_nothing_of_the_user(error) => Blame::Keycloak,
+            Self::Mail(KeycloakError::Refused { detail, .. }) if !is_about_the_user(detail) => Blame::Mail,
+            Self::TooSlow { step: Step::Mail } => Blame::Mail,
+            _ => Blame::Nobody,
+        }
+    }
+
+    /// For the row, which only operators read: Keycloak's own words included.
+    pub fn describe(&self) -> String {
+        let detail = match self {
+            Self::Account(error) | Self::Mail(error) => error.detail(),
+            _ => None,
+        };
+        let text = shared::telemetry::chain(self);
+        detail.map_or_else(|| text.clone(), |detail| format!("{text}: {detail}"))
+    }
+
+    /// A text that is the same for users who were refused for the same reason.
+    pub fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Account(error @ KeycloakError::Refused { .. }) => error.detail(),
+            _ => None,
+        }
+    }
+}
+
+/// The reason of a user for whom every attempt was used up.
+pub const BUDGET_SPENT: &str = "budget_spent";
+
+fn account_verdict(error: &KeycloakError, circumstances: Circumstances) -> Verdict {
+    match error {
+        // Everybody is refused alike: somebody changed the realm. Nobody is parked for that.
+        KeycloakError::Refused { .. } if circumstances.others_alike => SNOOZE,
+        KeycloakError::Refused { .. } if circumstances.again => Verdict::Park { reason: "refused" },
+        // The first time it may still turn out that everybody is.
+        KeycloakError::Refused { .. } => Verdict::Retry,
+        // Somebody has the name, and a moment later nobody does.
+        KeycloakError::Taken { .. } | KeycloakError::UserMissing { .. } => Verdict::Retry,
+        _ => Verdict::Snooze { at_least: error.retry_after() },
+    }
+}
+
+fn mail_verdict(error: &KeycloakError, circumstances: Circumstances) -> Verdict {
+    match error {
+        KeycloakError::UserMissing { .. } => Verdict::Park { reason: "gone_in_keycloak" },
+        KeycloakError::Refused { detail, .. } if is_about_the_user(detail) => Verdict::Park { reason: "mail_refused" },
+        KeycloakError::Unavailable { status: StatusCode::INTERNAL_SERVER_ERROR, .. } if circumstances.others_served => {
+            Verdict::Retry
+        }
+        _ => Verdict::Snooze { at_least: error.retry_after() },
+    }
+}
+
+/// Keycloak's refusals of a mail that an operator of the realm cannot mend; all others are about client or redirect.
+fn is_about_the_user(detail: &str) -> bool {
+    ["User is disabled", "User email missing"].iter().any(|text| detail.contains(text))
+}
+
+fn says_nothing_of_the_user(error: &KeycloakError) -> bool {
+    error.is_transient() || matches!(error, KeycloakError::Denied { .. } | KeycloakError::RealmMissing { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOING: &str = "test";
+
+    fn refused(detail: &str) -> KeycloakError {
+        KeycloakError::Refused { doing: DOING, status: StatusCode::BAD_REQUEST, detail: detail.to_owned() }
+    }
+
+    fn unavailable(status: u16, retry_after: Option<Duration>) -> KeycloakError {
+        KeycloakError::Unavailable { doing: DOING, status: StatusCode::from_u16(status).unwrap(), retry_after }
+    }
+
+    fn denied(status: u16) -> KeycloakError {
+        KeycloakError::Denied { doing: DOING, status: StatusCode::from_u16(status).unwrap() }
+    }
+
+    #[test]
+    fn every_answer_has_its_verdict() {
+        let none = Circumstances::default();
+        let again = Circumstances { again: true, ..none };
+        let alike = Circumstances { others_alike: true, again: true, ..none };
+        let served = Circumstances { others_served: true, ..none };
+        let park = |reason| Verdict::Park { reason };
+        let minute = Some(Duration::from_mins(1));
+        let (account, mail) = (Failure::Account, Failure::Mail);
+        let table = [
+            (account(unavailable(503, None)), none, SNOOZE, Blame::Keycloak),
+            (account(unavailable(500, None)), served, SNOOZE, Blame::Keycloak),
+            (account(unavailable(429, minute)), none, Verdict::Snooze { at_least: minute }, Blame::Keycloak),
+            (account(denied(401)), none, SNOOZE, Blame::Keycloak),
+            (account(denied(403)), again, SNOOZE, Blame::Keycloak),
+            (account(KeycloakError::RealmMissing { doing: DOING }), again, SNOOZE, Blame::Keycloak),
+            (account(KeycloakError::Unreadable { doing: DOING }), none, SNOOZE, Blame::Keycloak),
+            (account(refused("error-invalid-length")), none, Verdict::Retry, Blame::Nobody),
+            (account(refused("error-invalid-length")), again, park("refused"), Blame::Nobody),
+            (account(refused("error-invalid-length")), alike, SNOOZE, Blame::Nobody),
+            (account(KeycloakError::Taken { detail: String::new() }), none, Verdict::Retry, Blame::Nobody),
+            (Failure::Conflict, none, park("conflict"), Blame::Nobody),
+            (Failure::OtherRealm { kept: "old".to_owned() }, none, SNOOZE, Blame::Nobody),
+            (Failure::TooSlow { step: Step::Account }, none, SNOOZE, Blame::Keycloak),
+            (Failure::TooSlow { step: Step::Mail }, none, SNOOZE, Blame::Mail),
+            (Failure::MailPaused, none, SNOOZE, Blame::Nobody),
+            (Failure::BudgetSpent, none, park("budget_spent"), Blame::Nobody),
+            (mail(unavailable(500, None)), none, SNOOZE, Blame::Mail),
+            (mail(unavailable(500, None)), again, SNOOZE, Blame::Mail),
+            (mail(unavailable(500, None)), served, Verdict::Retry, Blame::Mail),
+            (mail(unavailable(503, minute)), served, Verdict::Snooze { at_least: minute }, Blame::Keycloak),
+            (mail(denied(403)), none, SNOOZE, Blame::Keycloak),
+            (mail(refused("Invalid redirect uri.")), again, SNOOZE, Blame::Mail),
+            (mail(refused("User is disabled")), none, park("mail_refused"), Blame::Nobody),
+            (mail(KeycloakError::UserMissing { doing: DOING }), none, park("gone_in_keycloak"), Blame::Nobody),
+        ];
+        for (failure, circumstances, verdict, blame) in table {
+            assert_eq!(failure.verdict(circumstances), verdict, "{failure:?} {circumstances:?}");
+            assert_eq!(failure.blame(), blame, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn the_row_is_told_more_than_the_log() {
+        let failure = Failure::Account(refused("ada@example.org is not welcome"));
+        assert!(failure.describe().contains("ada@example.org"));
+        assert!(!shared::telemetry::chain(&failure).contains("ada@example.org"));
+    }
+}

@@ -1,0 +1,281 @@
+//! The only way to provision: claim, make sure of the account, mark synced, send the mail, mark served.
+//!
+//! Consumer, sweep and replay call the same [`Provisioner::provision`], which takes nothing but an id, reads the row,
+//! and does what is missing. Doing it twice, at once or by anybody, changes nothing more.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use shared::{
+    backoff::jittered,
+    domain::user::UserId,
+    store::{
+        StoreError,
+        provisioning::{self, Account, Attempt, Claim, ClaimedUser, Fenced, Served},
+    },
+    telemetry::{MILESTONE, chain},
+};
+use sqlx::PgPool;
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    account,
+    breaker::{Breaker, Opened, Pass},
+    config::{ProvisionConfig, WorkerConfig},
+    evidence::Evidence,
+    keycloak::client::KeycloakClient,
+    mailer::Mailer,
+    outcome::{BUDGET_SPENT, Blame, Circumstances, Failure, Step, Verdict},
+};
+
+pub struct Provisioner {
+    pub breakers: Breakers,
+    /// Rung when somebody became due, or will be at another time than was known.
+    pub due_changed: Notify,
+    pool: PgPool,
+    keycloak: Arc<KeycloakClient>,
+    mailer: Mailer,
+    config: ProvisionConfig,
+    account_deadline: Duration,
+    mail_deadline: Duration,
+    /// Bounds consumer and sweep together.
+    slots: Semaphore,
+    evidence: Mutex<Evidence>,
+    closing: CancellationToken,
+}
+
+pub struct Breakers {
+    pub keycloak: Breaker,
+    pub mail: Breaker,
+}
+
+/// What a run came to. Whatever it says, the row knows: there is nothing left for the caller to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provisioned {
+    Done,
+    Postponed,
+    Parked,
+    /// Somebody else has the user, or there is nothing to do.
+    NotOurs,
+    /// There is no such user.
+    Unknown,
+    /// The lease ended before the run did, and somebody else went on.
+    Overtaken,
+    /// Not begun: Keycloak is down, or the process is ending.
+    Paused,
+}
+
+/// Why a run stops before its end.
+enum Stop {
+    Failed(Failure),
+    Overtaken,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl Provisioner {
+    pub fn new(config: &WorkerConfig, pool: PgPool, closing: CancellationToken) -> Result<Self, reqwest::Error> {
+        let keycloak = Arc::new(KeycloakClient::new(&config.keycloak)?);
+        Ok(Self {
+            breakers: Breakers {
+                keycloak: Breaker::new("keycloak", config.breaker),
+                mail: Breaker::new("mail", config.breaker),
+            },
+            due_changed: Notify::new(),
+            pool,
+            mailer: Mailer::new(Arc::clone(&keycloak), config.mail.clone()),
+            keycloak,
+            account_deadline: config.keycloak.deadline,
+            mail_deadline: config.mail.deadline,
+            slots: Semaphore::new(config.provision.concurrency.into()),
+            config: config.provision.clone(),
+            evidence: Mutex::default(),
+            closing,
+        })
+    }
+
+    /// Does what is missing for one user. An error says that the database did not answer, so nothing can be known.
+    #[tracing::instrument(skip_all, fields(user.id = %id))]
+    pub async fn provision(&self, id: UserId) -> Result<Provisioned, StoreError> {
+        let entered = self.closing.run_until_cancelled(async {
+            let slot = self.slots.acquire().await.map_err(|_| Opened)?;
+            Ok::<_, Opened>((slot, self.breakers.keycloak.enter().await?))
+        });
+        let Some(Ok((_slot, keycloak))) = entered.await else {
+            return Ok(Provisioned::Paused);
+        };
+        let lease_end = Instant::now() + self.config.lease;
+        let user = match provisioning::claim(&self.pool, id, self.config.lease, self.may_mail()).await? {
+            Claim::Taken(user) => user,
+            Claim::NotOurs => return Ok(Provisioned::NotOurs),
+            Claim::Unknown => return Ok(Provisioned::Unknown),
+        };
+        match self.walk(&user, keycloak, lease_end).await {
+            Ok(()) => Ok(Provisioned::Done),
+            Err(Stop::Failed(failure)) => self.give_up_for_now(&user, &failure).await,
+            Err(Stop::Overtaken) => {
+                tracing::warn!("the lease ended before the work did; somebody else goes on");
+                Ok(Provisioned::Overtaken)
+            }
+            Err(Stop::Store(error)) => Err(error),
+        }
+    }
+
+    /// Whether a user who only waits for a mail would get one: always, or as the probe of an open breaker.
+    pub fn may_mail(&self) -> bool {
+        self.breakers.mail.reopens_in().is_none_or(|wait| wait.is_zero())
+    }
+
+    async fn walk(&self, user: &ClaimedUser, keycloak: Pass<'_>, lease_end: Instant) -> Result<(), Stop> {
+        self.check_budget(user)?;
+        if let Some(account) = &user.account {
+            self.check_realm(account)?;
+            return self.send_mail(user, account, Some(keycloak)).await;
+        }
+        let account = self.make_account(user, keycloak, lease_end).await?;
+        self.send_mail(user, &account, None).await
+    }
+
+    /// The attempts of runs that ended by themselves are judged when they end; these ones died.
+    fn check_budget(&self, user: &ClaimedUser) -> Result<(), Failure> {
+        let spent = u32::try_from(user.attempts).is_ok_and(|attempts| attempts > self.config.max_attempts);
+        if spent { Err(Failure::BudgetSpent) } else { Ok(()) }
+    }
+
+    fn check_realm(&self, account: &Account) -> Result<(), Failure> {
+        if account.realm == self.keycloak.realm() {
+            Ok(())
+        } else {
+            Err(Failure::OtherRealm { kept: account.realm.clone() })
+        }
+    }
+
+    async fn make_account(&self, user: &ClaimedUser, pass: Pass<'_>, lease_end: Instant) -> Result<Account, Stop> {
+        ours_for(self.account_deadline, lease_end)?;
+        let made = timeout(self.account_deadline, account::ensure(&self.keycloak, user)).await;
+        let made = made.unwrap_or(Err(Failure::TooSlow { step: Step::Account }));
+        match &made {
+            Err(failure) if failure.blame() == Blame::Keycloak => pass.failed(),
+            _ => pass.succeeded(),
+        }
+        let account = Account { id: made?, realm: self.keycloak.realm().to_owned() };
+        self.evidence().account_made();
+        milestone(user, "keycloak_user_created");
+        fenced(provisioning::mark_synced(&self.pool, user, &account).await?)?;
+        milestone(user, "synced");
+        Ok(account)
+    }
+
+    /// `keycloak` is the pass of a run that has not asked Keycloak anything yet.
+    async fn send_mail(&self, user: &ClaimedUser, account: &Account, keycloak: Option<Pass<'_>>) -> Result<(), Stop> {
+        let Ok(mail) = self.breakers.mail.enter().await else {
+            return Err(Failure::MailPaused.into());
+        };
+        let lease_end = Instant::now() + self.config.lease;
+        fenced(provisioning::begin_mail(&self.pool, user, self.config.lease).await?)?;
+        // The one step that cannot be taken back: not on a lease that a long sleep has used up.
+        ours_for(self.mail_deadline, lease_end)?;
+        let sent = timeout(self.mail_deadline, self.mailer.send_setup(account)).await;
+        let sent = sent.map_or(Err(Failure::TooSlow { step: Step::Mail }), |sent| sent.map_err(Failure::Mail));
+        report(&sent, mail, keycloak);
+        sent?;
+        milestone(user, "mail_accepted");
+        self.evidence().mail_accepted(user.id);
+        match provisioning::mark_served(&self.pool, user).await? {
+            Served::Complete => Ok(()),
+            Served::OwesAnother => {
+                self.due_changed.notify_one();
+                Ok(())
+            }
+            Served::Lost => Err(Stop::Overtaken),
+        }
+    }
+
+    async fn give_up_for_now(&self, user: &ClaimedUser, failure: &Failure) -> Result<Provisioned, StoreError> {
+        let error = failure.describe();
+        let verdict = failure.verdict(self.circumstances(user, failure, &error));
+        tracing::warn!(attempts = user.attempts, ?verdict, error = chain(failure), "not done yet");
+        let spent = u32::try_from(user.attempts).is_ok_and(|attempts| attempts >= self.config.max_attempts);
+        let (delay, attempt) = match verdict {
+            Verdict::Park { reason } => return self.park(user, reason, &error).await,
+            Verdict::Retry if spent => return self.park(user, BUDGET_SPENT, &error).await,
+            Verdict::Retry => {
+                (self.config.retry.delay(u32::try_from(user.attempts).unwrap_or_default()), Attempt::Counts)
+            }
+            Verdict::Snooze { at_least } => {
+                (jittered(self.config.snooze.max(at_least.unwrap_or_default())), Attempt::GivenBack)
+            }
+        };
+        let written = provisioning::postpone(&self.pool, user, attempt, delay, &error).await?;
+        self.due_changed.notify_one();
+        Ok(if written == Fenced::Written { Provisioned::Postponed } else { Provisioned::Overtaken })
+    }
+
+    async fn park(&self, user: &ClaimedUser, reason: &str, error: &str) -> Result<Provisioned, StoreError> {
+        let written = provisioning::park(&self.pool, user, reason, error).await?;
+        tracing::error!(reason, "parked: an operator must look");
+        Ok(if written == Fenced::Written { Provisioned::Parked } else { Provisioned::Overtaken })
+    }
+
+    fn circumstances(&self, user: &ClaimedUser, failure: &Failure, error: &str) -> Circumstances {
+        let mut evidence = self.evidence();
+        Circumstances {
+            again: user.last_error.as_deref() == Some(error),
+            others_alike: failure.refusal().is_some_and(|refusal| evidence.account_refused(user.id, refusal)),
+            others_served: failure.blame() == Blame::Mail && evidence.mail_failed(user.id),
+        }
+    }
+
+    fn evidence(&self) -> MutexGuard<'_, Evidence> {
+        self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells the breakers what a mail's answer says about each downstream.
+fn report(sent: &Result<(), Failure>, mail: Pass<'_>, keycloak: Option<Pass<'_>>) {
+    let blame = sent.as_ref().err().map(Failure::blame);
+    match blame {
+        None => mail.succeeded(),
+        Some(Blame::Mail) => mail.failed(),
+        // The question did not get as far as a mail server.
+        Some(Blame::Keycloak | Blame::Nobody) => drop(mail),
+    }
+    match (keycloak, blame) {
+        (Some(pass), Some(Blame::Keycloak)) => pass.failed(),
+        (Some(pass), _) => pass.succeeded(),
+        (None, _) => {}
+    }
+}
+
+/// Whether what was claimed stays ours for the whole of the next step, by a clock that goes on while we are stopped.
+fn ours_for(step: Duration, lease_end: Instant) -> Result<(), Stop> {
+    if Instant::now() + step < lease_end { Ok(()) } else { Err(Stop::Overtaken) }
+}
+
+fn fenced(written: Fenced) -> Result<(), Stop> {
+    match written {
+        Fenced::Written => Ok(()),
+        Fenced::Lost => Err(Stop::Overtaken),
+    }
+}
+
+fn milestone(user: &ClaimedUser, milestone: &'static str) {
+    tracing::debug!(target: MILESTONE, milestone, "user.id" = %user.id, "a user came further");
+}

@@ -1,0 +1,201 @@
+//! Outbox to broker: claims a batch, publishes it, awaits every confirm, and commits.
+//!
+//! The claim is an open transaction that has deleted the rows. A connection that breaks rolls it back, and nothing was
+//! decided. Events that the broker returned, refused or left unconfirmed are written again under a new row id with a
+//! later time, in the same transaction, so one bad event neither blocks nor repeats its neighbours.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use futures_util::future::try_join_all;
+use lapin::{Channel, Confirmation, Connection, PublisherConfirm, options::BasicPublishOptions};
+use shared::{
+    event::OutboxEvent,
+    store::outbox::{self, LowMark, Refused},
+    telemetry::{MILESTONE, chain},
+};
+use sqlx::PgPool;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    broker::{
+        connection::{BrokerError, Link, confirming_channel, within},
+        message, topology,
+    },
+    config::{BrokerConfig, RelayConfig},
+};
+
+pub struct Relay {
+    pub pool: PgPool,
+    pub config: RelayConfig,
+    pub broker: BrokerConfig,
+    /// Rung when there may be something to publish.
+    pub bell: Arc<Notify>,
+    /// How often the pass is made that looks below the low mark.
+    pub full_pass: Duration,
+}
+
+impl Relay {
+    /// Publishes for the life of the process.
+    pub async fn run(self, mut link: Link, shutdown: CancellationToken) -> Result<(), BrokerError> {
+        while let Some(connection) = link.connect().await {
+            let ended = self.serve(&connection, &shutdown).await;
+            // An alarm lasts: a new connection would learn of it only by holding the next claim against it.
+            while connection.status().blocked() && !shutdown.is_cancelled() {
+                self.wait(&shutdown).await;
+            }
+            link.release(connection, ended).await;
+        }
+        Ok(())
+    }
+
+    /// Publishes until the connection breaks or the process ends.
+    async fn serve(&self, connection: &Connection, shutdown: &CancellationToken) -> Result<(), BrokerError> {
+        topology::declare(connection).await?;
+        let channel = confirming_channel(connection).await?;
+        let mut low = LowMark::default();
+        let mut next_full_pass = Instant::now();
+        while !shutdown.is_cancelled() {
+            let full = Instant::now() >= next_full_pass;
+            if full {
+                next_full_pass = Instant::now() + self.full_pass;
+            }
+            if !self.publish_batch(connection, &channel, &mut low, full).await? {
+                self.wait(shutdown).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn wait(&self, shutdown: &CancellationToken) {
+        tokio::select! {
+            () = self.bell.notified() => {}
+            () = tokio::time::sleep(self.config.poll_interval) => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+
+    /// One transaction. Says whether there is probably more.
+    async fn publish_batch(
+        &self,
+        connection: &Connection,
+        channel: &Channel,
+        low: &mut LowMark,
+        full: bool,
+    ) -> Result<bool, BrokerError> {
+        let from = if full { 0 } else { low.low() };
+        let claim = match outbox::claim(&self.pool, self.config.batch.into(), from).await {
+            Ok(claim) => claim,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "cannot read the outbox");
+                return Ok(false);
+            }
+        };
+        low.observe(claim.highest_id, std::time::Instant::now());
+        if claim.events.is_empty() {
+            return Ok(false);
+        }
+        let answers = tokio::select! {
+            answers = self.publish(channel, &claim.events) => answers?,
+            () = blocked(connection) => return Err(BrokerError::Blocked),
+        };
+        let refused = self.refused(&claim.events, &answers);
+        let more = claim.events.len() == self.config.batch as usize;
+        if let Err(error) = claim.settle(&refused).await {
+            // Rolled back: the events are published again, under the same ids.
+            tracing::warn!(error = chain(&error), "published events are not marked; they will be published again");
+            return Ok(false);
+        }
+        if answers.contains(&Answer::Returned) {
+            topology::declare(connection).await?;
+        }
+        if answers.contains(&Answer::Silence) {
+            return Err(BrokerError::Timeout { doing: "confirm a message" });
+        }
+        Ok(more)
+    }
+
+    /// Sends all, then waits for all. An error says that the connection broke.
+    async fn publish(&self, channel: &Channel, events: &[OutboxEvent]) -> Result<Vec<Answer>, BrokerError> {
+        // One task, all at once: lapin writes a burst faster than a row, and only one task may publish on a channel.
+        let sent = within("publish", try_join_all(events.iter().map(|event| send(channel, event)))).await?;
+        let deadline = Instant::now() + self.broker.confirm_timeout;
+        let mut answers = Vec::with_capacity(sent.len());
+        let mut returned = HashSet::new();
+        for confirm in sent {
+            answers.push(answer(confirm, deadline, &mut returned).await?);
+        }
+        // lapin may hand a returned message to another message's confirm; the message's own id tells whose it is.
+        for (event, answer) in events.iter().zip(&mut answers) {
+            if returned.contains(&event.event_id) {
+                *answer = Answer::Returned;
+            }
+        }
+        Ok(answers)
+    }
+
+    fn refused(&self, events: &[OutboxEvent], answers: &[Answer]) -> Vec<Refused> {
+        let mut refused = Vec::new();
+        for (event, answer) in events.iter().zip(answers) {
+            if *answer == Answer::Confirmed {
+                tracing::debug!(target: MILESTONE, milestone = "published", "user.id" = %event.user_id, event.id = %event.event_id, "an event was published");
+                continue;
+            }
+            let tries = u32::try_from(event.tries).unwrap_or(u32::MAX).saturating_add(1);
+            let delay = self.config.retry.delay(tries);
+            tracing::warn!(event.id = %event.event_id, event.r#type = event.event_type, ?answer, tries, ?delay, "the broker did not take an event");
+            refused.push(Refused { event: event.clone(), delay });
+        }
+        refused
+    }
+}
+
+async fn send(channel: &Channel, event: &OutboxEvent) -> lapin::Result<PublisherConfirm> {
+    let (properties, body) = message::encode(event);
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    channel.basic_publish(topology::EVENTS.into(), event.event_type.as_str().into(), options, &body, properties).await
+}
+
+/// Ends when the broker announces that it takes no more messages.
+async fn blocked(connection: &Connection) {
+    while !connection.status().blocked() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// What the broker said about one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Confirmed,
+    /// No queue is bound for it.
+    Returned,
+    /// A queue refused it. One of ours may have taken it all the same.
+    Nacked,
+    Silence,
+}
+
+async fn answer(
+    confirm: PublisherConfirm,
+    deadline: Instant,
+    returned: &mut HashSet<Uuid>,
+) -> Result<Answer, BrokerError> {
+    let Ok(confirmed) = timeout_at(deadline, confirm).await else {
+        return Ok(Answer::Silence);
+    };
+    let confirmation = confirmed.map_err(|source| BrokerError::Call { doing: "confirm a message", source })?;
+    let answer = match &confirmation {
+        Confirmation::Ack(_) => Answer::Confirmed,
+        Confirmation::Nack(_) => Answer::Nacked,
+        // Only on a channel without confirms, which `confirming_channel` never gives.
+        Confirmation::NotRequested => Answer::Silence,
+    };
+    if let Some(message) = confirmation.take_message() {
+        let id = message.delivery.properties.message_id().as_ref();
+        returned.extend(id.and_then(|id| Uuid::parse_str(id.as_str()).ok()));
+    }
+    Ok(answer)
+}
