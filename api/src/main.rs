@@ -33,16 +33,18 @@ fn main() -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    start(&command, config).unwrap_or_else(|error| {
-        eprintln!("usher-api: {error:#}");
+    // Outlives the runtime, so that the last words of every task are kept.
+    let _telemetry = match telemetry::start("usher-api", &config.telemetry) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            eprintln!("usher-api: {}", telemetry::chain(&error));
+            return ExitCode::FAILURE;
+        }
+    };
+    run(&command, config).unwrap_or_else(|error| {
+        tracing::error!("{error:#}");
         ExitCode::FAILURE
     })
-}
-
-fn start(command: &Command, config: ApiConfig) -> anyhow::Result<ExitCode> {
-    // Outlives the runtime, so that the last words of every task are kept.
-    let _telemetry = telemetry::start("usher-api", &config.telemetry)?;
-    run(command, config).inspect_err(|error| tracing::error!("{error:#}"))
 }
 
 #[tokio::main]
