@@ -1,5 +1,5 @@
 //! Who the services run as. PostgreSQL refuses root, and nothing in this stack needs it: a run as root hands every
-//! service to `nobody`, any other run keeps its own user.
+//! service to whoever owns the state directory, a fresh one to `nobody`; any other run keeps its own user.
 
 use std::{
     fs,
@@ -12,16 +12,20 @@ use anyhow::{Context as _, Result, bail};
 use nix::unistd::{self, Gid, Uid, User};
 
 const UNPRIVILEGED: &str = "nobody";
-const OTHERS_MAY_ENTER: u32 = 0o001;
 
 pub(crate) struct Account {
     dropped_to: Option<(Uid, Gid)>,
 }
 
 impl Account {
-    pub(crate) fn choose() -> Result<Self> {
+    pub(crate) fn choose(state: &Path) -> Result<Self> {
         if !Uid::effective().is_root() {
             return Ok(Self { dropped_to: None });
+        }
+        if let Ok(owner) = fs::metadata(state)
+            && owner.uid() != 0
+        {
+            return Ok(Self { dropped_to: Some((Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()))) });
         }
         let user = User::from_name(UNPRIVILEGED)?
             .with_context(|| format!("this system has no user {UNPRIVILEGED}: run cargo dev as an ordinary user"))?;
@@ -43,14 +47,17 @@ impl Account {
     /// A checkout below a closed home directory cannot be entered by another account: said once and clearly here,
     /// instead of as "permission denied" by each service in its own way.
     pub(crate) fn ensure_reach(&self, path: &Path) -> Result<()> {
-        if self.dropped_to.is_none() {
-            return Ok(());
-        }
+        let Some((uid, gid)) = self.dropped_to else { return Ok(()) };
         for part in path.ancestors() {
-            let mode = fs::metadata(part).with_context(|| format!("{} is missing", part.display()))?.mode();
-            if mode & OTHERS_MAY_ENTER == 0 {
+            let met = fs::metadata(part).with_context(|| format!("{} is missing", part.display()))?;
+            let may_enter = match () {
+                () if met.uid() == uid.as_raw() => met.mode() & 0o100,
+                () if met.gid() == gid.as_raw() => met.mode() & 0o010,
+                () => met.mode() & 0o001,
+            };
+            if may_enter == 0 {
                 bail!(
-                    "the services run as {UNPRIVILEGED}, who cannot enter {}: \
+                    "the services run as user {uid}, who cannot enter {}: \
                      run cargo dev as the ordinary user who owns the checkout, or put the checkout below /opt",
                     part.display()
                 );

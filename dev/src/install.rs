@@ -85,7 +85,7 @@ fn apt_run(stack: &Stack, apt: &[&str], arguments: &[&str], log: &File) -> Resul
         bail!(
             "apt-get {} failed\n{}\nRun it by hand, then cargo dev again",
             arguments.join(" "),
-            logs::tail(stack, "install")
+            logs::tail(stack, "install", 0)
         );
     }
     Ok(())
@@ -127,7 +127,7 @@ async fn fetch_keycloak(stack: &Stack) -> Result<PathBuf> {
     if !status.success() {
         bail!(
             "Maven could not fetch Keycloak\n{}\nCheck the network and ~/.m2/settings.xml, then run cargo dev again",
-            logs::tail(stack, "keycloak-fetch")
+            logs::tail(stack, "keycloak-fetch", 0)
         );
     }
     Ok(cache.join(format!("keycloak-quarkus-dist-{KEYCLOAK}.tar.gz")))

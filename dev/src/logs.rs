@@ -1,7 +1,7 @@
 //! `cargo dev logs`, and the end of a log for the message of a failure.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     time::Duration,
@@ -15,10 +15,9 @@ const FAILURE_LINES: usize = 20;
 const SHOWN_LINES: usize = 200;
 const POLL: Duration = Duration::from_millis(200);
 
-/// The last lines of a log, indented to stand out in a message.
-pub(crate) fn tail(stack: &Stack, name: &str) -> String {
-    let text = fs::read(stack.log_file(name)).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
+/// The last lines of a log, indented to stand out in a message; none from before `position`.
+pub(crate) fn tail(stack: &Stack, name: &str, mut position: u64) -> String {
+    let text = since(&stack.log_file(name), &mut position).unwrap_or_default();
     last_lines(&text, FAILURE_LINES).map(|line| format!("  | {line}")).collect::<Vec<_>>().join("\n")
 }
 

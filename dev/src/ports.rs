@@ -1,10 +1,17 @@
 //! The ports of the stack, all on loopback and all derived from `DEV_PORT_BASE`, so that they meet neither the
 //! standard ports of a system service nor those of a second checkout.
 
-use std::{fs, net::TcpListener};
+use std::{
+    fs,
+    net::TcpListener,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, bail, ensure};
 
+/// A process that was killed gives its ports back a little after it is gone.
+const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(50);
 const HIGHEST_OFFSET: u16 = 675;
 
 #[derive(Clone, Copy, Debug)]
@@ -50,10 +57,18 @@ impl Ports {
 }
 
 /// Says who sits on a port before a service fails over it with words of its own.
-pub(crate) fn ensure_free(service: &str, port: u16) -> Result<()> {
-    if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-        return Ok(());
+pub(crate) async fn ensure_free(service: &str, port: u16) -> Result<()> {
+    let asked = Instant::now();
+    while TcpListener::bind(("127.0.0.1", port)).is_err() {
+        if asked.elapsed() > GIVEN_BACK_WITHIN {
+            return taken(service, port);
+        }
+        tokio::time::sleep(POLL).await;
     }
+    Ok(())
+}
+
+fn taken(service: &str, port: u16) -> Result<()> {
     let holder = holder(port).unwrap_or_else(|| "another process".to_owned());
     let elsewhere = if port < 30_000 { 35_000 } else { 25_000 };
     bail!(
@@ -88,10 +103,11 @@ fn listening_socket(table: &str, port: u16) -> Option<String> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_taken_port_names_its_holder_and_the_way_out() {
+    #[tokio::test]
+    async fn a_taken_port_names_its_holder_and_the_way_out() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let error = ensure_free("postgres", taken.local_addr().unwrap().port()).unwrap_err().to_string();
+        let port = taken.local_addr().unwrap().port();
+        let error = ensure_free("postgres", port).await.unwrap_err().to_string();
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
         assert!(error.contains("DEV_PORT_BASE"), "{error}");
     }

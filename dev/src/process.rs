@@ -37,7 +37,7 @@ impl Launch {
         let status = tokio::process::Command::from(command).kill_on_drop(true).status().await;
         let status = status.with_context(|| format!("cannot run {}", self.program.display()))?;
         if !status.success() {
-            bail!("{name} failed ({status})\n{}", logs::tail(stack, name));
+            bail!("{name} failed ({status})\n{}", logs::tail(stack, name, 0));
         }
         Ok(())
     }
@@ -64,8 +64,10 @@ impl Launch {
 }
 
 /// Starts it in a process group of its own, so that Ctrl-C in the caller's terminal does not reach it.
-pub(crate) fn spawn(stack: &Stack, name: &str, launch: &Launch) -> Result<u32> {
+/// Returns where its part of the log begins.
+pub(crate) fn spawn(stack: &Stack, name: &str, launch: &Launch) -> Result<u64> {
     let log = OpenOptions::new().create(true).append(true).open(stack.log_file(name))?;
+    let begin = log.metadata()?.len();
     let child = launch
         .command(stack)?
         .stdout(log.try_clone()?)
@@ -73,9 +75,8 @@ pub(crate) fn spawn(stack: &Stack, name: &str, launch: &Launch) -> Result<u32> {
         .process_group(0)
         .spawn()
         .with_context(|| format!("cannot run {}", launch.program.display()))?;
-    let pid = child.id();
-    remember(stack, name, pid)?;
-    Ok(pid)
+    remember(stack, name, child.id())?;
+    Ok(begin)
 }
 
 /// The pid stands alone in its file, for `kill $(cat …)`; the start time beside it tells the process from a later one

@@ -32,8 +32,8 @@ impl Stack {
             binaries: executable.parent().context("cargo dev has no directory")?.to_owned(),
             ports: Ports::from_base(port_base::choose(settings.dev_port_base, &state))?,
             root,
+            account: Account::choose(&state)?,
             state,
-            account: Account::choose()?,
             settings,
         })
     }

@@ -13,7 +13,7 @@ use crate::{
 
 pub(crate) async fn run(stack: &Stack) -> Result<()> {
     {
-        let _lock = prepare(stack, &services::all(stack))?;
+        let _lock = prepare(stack, &services::all(stack)).await?;
         let board = Board::new();
         build_and_start(stack, &board).await?;
         usher::start(stack, &board).await?;
@@ -25,21 +25,21 @@ pub(crate) async fn run(stack: &Stack) -> Result<()> {
 
 /// What the tests need: every service but Usher itself, and the binaries.
 pub(crate) async fn for_tests(stack: &Stack) -> Result<()> {
-    let _lock = prepare(stack, &services::infrastructure(stack))?;
+    let _lock = prepare(stack, &services::infrastructure(stack)).await?;
     build_and_start(stack, &Board::new()).await
 }
 
 /// For those who run Usher from their editor or debugger.
 pub(crate) async fn only_services(stack: &Stack) -> Result<()> {
-    let _lock = prepare(stack, &services::infrastructure(stack))?;
+    let _lock = prepare(stack, &services::infrastructure(stack)).await?;
     services::start_infrastructure(stack, &Board::new()).await
 }
 
-fn prepare(stack: &Stack, needed: &[Service]) -> Result<File> {
+async fn prepare(stack: &Stack, needed: &[Service]) -> Result<File> {
     stack.open()?;
     let lock = stack.lock()?;
     port_base::settle(stack)?;
-    services::ensure_ports_free(stack, needed)?;
+    services::ensure_ports_free(stack, needed).await?;
     install::packages(stack)?;
     env_file::write(stack)?;
     Ok(lock)

@@ -61,10 +61,10 @@ pub(crate) async fn start_infrastructure(stack: &Stack, board: &Board) -> Result
 }
 
 /// A taken port is told before anything starts, not minutes later by the service that needs it.
-pub(crate) fn ensure_ports_free(stack: &Stack, services: &[Service]) -> Result<()> {
+pub(crate) async fn ensure_ports_free(stack: &Stack, services: &[Service]) -> Result<()> {
     for service in services.iter().filter(|service| process::running(stack, service.name).is_none()) {
         for port in &service.ports {
-            ports::ensure_free(service.name, *port)?;
+            ports::ensure_free(service.name, *port).await?;
         }
     }
     Ok(())
@@ -93,19 +93,19 @@ async fn ensure_or_explain(
 ) -> Result<()> {
     let address = format!("127.0.0.1:{}", service.ports[0]);
     if process::running(stack, service.name).is_some() {
-        wait_until_ready(stack, service).await?;
+        wait_until_ready(stack, service, 0).await?;
         line.unchanged(&format!("already running on {address}"));
         return Ok(());
     }
     let launch = launch().await?;
     line.step("starting");
-    process::spawn(stack, service.name, &launch)?;
-    wait_until_ready(stack, service).await?;
+    let log_begin = process::spawn(stack, service.name, &launch)?;
+    wait_until_ready(stack, service, log_begin).await?;
     line.done(&format!("ready on {address}"));
     Ok(())
 }
 
-async fn wait_until_ready(stack: &Stack, service: &Service) -> Result<()> {
+async fn wait_until_ready(stack: &Stack, service: &Service, log_begin: u64) -> Result<()> {
     let asked = Instant::now();
     loop {
         let Err(answer) = service.ready.ask().await else { return Ok(()) };
@@ -121,7 +121,7 @@ async fn wait_until_ready(stack: &Stack, service: &Service) -> Result<()> {
             "{name} {cause}\n{tail}\nThe whole log: cargo dev logs {name}. To start again: cargo dev down, cargo dev up; \
              to start from nothing: cargo dev clean",
             name = service.name,
-            tail = logs::tail(stack, service.name),
+            tail = logs::tail(stack, service.name, log_begin),
         );
     }
 }
