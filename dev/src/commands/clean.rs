@@ -9,9 +9,12 @@ use crate::stack::Stack;
 
 pub(crate) async fn clean(stack: &Stack) -> Result<()> {
     down(stack).await?;
-    if stack.state.exists() {
-        fs::remove_dir_all(&stack.state).context("cannot remove .dev/")?;
-        println!("removed .dev/: the data of all services, their logs, and Keycloak");
+    for (directory, what) in [(".dev", "the data of all services, and Keycloak"), ("logs", "the log files")] {
+        let path = stack.root.join(directory);
+        if path.exists() {
+            fs::remove_dir_all(&path).with_context(|| format!("cannot remove {directory}/"))?;
+            println!("removed {directory}/: {what}");
+        }
     }
     Ok(())
 }
