@@ -14,33 +14,31 @@ contract! {
 }
 
 async fn a_token_is_handed_out_with_its_lifetime(client: Client) {
-    let answer = client.token(&client.access.admin_client_id, &client.access.admin_client_secret).await;
-    assert_eq!(answer.status, StatusCode::OK);
-    assert!(answer.body["access_token"].is_string());
-    assert_eq!(answer.body["expires_in"], 300);
-    assert_eq!(answer.body["token_type"], "Bearer");
+    let (id, secret) = (&client.access.admin_client_id, &client.access.admin_client_secret);
+    for answer in [client.token(id, secret).await, client.token_by_header(id, secret).await] {
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        assert!(answer.body["access_token"].is_string());
+        assert_eq!(answer.body["expires_in"], 300);
+        assert_eq!(answer.body["token_type"], "Bearer");
+    }
 }
 
 async fn a_wrong_secret_gets_no_token(client: Client) {
-    let answer = client.token(&client.access.admin_client_id, "not the secret").await;
-    answer.is(
-        401,
-        &json!({
-            "error": "unauthorized_client",
-            "error_description": "Invalid client or Invalid client credentials",
-        }),
-    );
+    let refusal = json!({
+        "error": "unauthorized_client",
+        "error_description": "Invalid client or Invalid client credentials",
+    });
+    client.token(&client.access.admin_client_id, "not the secret").await.is(401, &refusal);
+    client.token_by_header(&client.access.admin_client_id, "not the secret").await.is(401, &refusal);
 }
 
 async fn an_unknown_client_gets_no_token(client: Client) {
-    let answer = client.token("nobody", "not the secret").await;
-    answer.is(
-        401,
-        &json!({
-            "error": "invalid_client",
-            "error_description": "Invalid client or Invalid client credentials",
-        }),
-    );
+    let refusal = json!({
+        "error": "invalid_client",
+        "error_description": "Invalid client or Invalid client credentials",
+    });
+    client.token("nobody", "not the secret").await.is(401, &refusal);
+    client.token_by_header("nobody", "not the secret").await.is(401, &refusal);
 }
 
 async fn a_realm_that_is_missing_is_named_as_such(mut client: Client) {

@@ -19,7 +19,9 @@ contract! {
     a_username_that_is_too_short_is_refused
     a_username_with_a_forbidden_character_is_refused
     an_address_that_is_none_is_refused
+    an_address_with_a_foreign_letter_is_refused
     a_name_with_a_forbidden_character_is_refused
+    a_name_that_is_too_long_is_refused
     several_violations_are_listed
     a_missing_username_is_refused
     a_deleted_user_is_gone
@@ -122,27 +124,37 @@ async fn an_unknown_field_is_refused(client: Client) {
 async fn a_username_that_is_too_short_is_refused(client: Client) {
     let mut user = person("anna");
     user["username"] = json!("an");
-    let violation =
-        json!({ "field": "username", "errorMessage": "error-invalid-length", "params": ["username", 3, 255] });
-    client.create(&user).await.is(400, &violation);
+    client.create(&user).await.violates("error-invalid-length", &json!(["username", 3, 255]));
 }
 
 async fn a_username_with_a_forbidden_character_is_refused(client: Client) {
     let mut user = person("anna");
     user["username"] = json!("anna banana");
-    client.create(&user).await.violates("username", "error-username-invalid-character");
+    client.create(&user).await.violates("error-username-invalid-character", &json!(["username"]));
 }
 
 async fn an_address_that_is_none_is_refused(client: Client) {
     let mut user = person("anna");
     user["email"] = json!("not-an-address");
-    client.create(&user).await.violates("email", "error-invalid-email");
+    client.create(&user).await.violates("error-invalid-email", &json!(["email", "not-an-address"]));
+}
+
+async fn an_address_with_a_foreign_letter_is_refused(client: Client) {
+    let mut user = person("anna");
+    user["email"] = json!("änna@example.test");
+    client.create(&user).await.violates("error-non-ascii-local-part-email", &json!(["email"]));
 }
 
 async fn a_name_with_a_forbidden_character_is_refused(client: Client) {
     let mut user = person("anna");
     user["lastName"] = json!("<b>");
-    client.create(&user).await.violates("lastName", "error-person-name-invalid-character");
+    client.create(&user).await.violates("error-person-name-invalid-character", &json!(["lastName"]));
+}
+
+async fn a_name_that_is_too_long_is_refused(client: Client) {
+    let mut user = person("anna");
+    user["firstName"] = json!("x".repeat(256));
+    client.create(&user).await.violates("error-invalid-length-too-long", &json!(["firstName", null, 255]));
 }
 
 async fn several_violations_are_listed(client: Client) {

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+const NOT_IN_BRIEF: [&str; 4] = ["disableableCredentialTypes", "notBefore", "requiredActions", "totp"];
+
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
@@ -22,7 +24,15 @@ pub struct Account {
 }
 
 impl Account {
-    pub fn representation(&self) -> Value {
+    /// As a search shows it that asks for no more.
+    pub(super) fn brief_representation(&self) -> Value {
+        let mut representation = self.representation();
+        let fields = representation.as_object_mut().expect("an account is an object");
+        fields.retain(|field, _| !NOT_IN_BRIEF.contains(&field.as_str()));
+        representation
+    }
+
+    pub(super) fn representation(&self) -> Value {
         let mut representation = serde_json::to_value(self).expect("an account is JSON");
         representation["totp"] = json!(false);
         representation["notBefore"] = json!(0);

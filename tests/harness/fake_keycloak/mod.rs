@@ -11,6 +11,7 @@ mod accounts;
 mod answer;
 mod fault;
 mod gate;
+mod request;
 mod rules;
 mod server;
 mod service;
@@ -35,7 +36,7 @@ pub use account::{Account, Mail};
 pub use answer::Answer;
 pub use fault::{Fault, Who};
 pub use gate::Gate;
-pub use server::{Endpoint, Request};
+pub use request::{Endpoint, Request};
 
 pub struct FakeKeycloak {
     access: KeycloakAccess,

@@ -1,7 +1,6 @@
-//! HTTP on the outside: reads requests, and can hang up without an answer.
+//! HTTP on the outside, which can hang up without an answer.
 
 use std::{
-    collections::HashMap,
     io,
     net::{Shutdown, TcpStream as StdTcpStream},
     sync::Arc,
@@ -9,9 +8,7 @@ use std::{
 
 use axum::{
     Router,
-    body::to_bytes,
     extract::{ConnectInfo, Request as HttpRequest, State, connect_info::Connected},
-    http::{HeaderMap, Method, header},
     response::{IntoResponse as _, Response},
     serve::{IncomingStream, Listener},
 };
@@ -20,86 +17,8 @@ use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
 };
-use url::form_urlencoded;
 
-use super::{Answer, service::Service};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// `POST /realms/{realm}/protocol/openid-connect/token`
-    Token,
-    /// `POST /admin/realms/{realm}/users`
-    CreateUser,
-    /// `GET /admin/realms/{realm}/users?username=…` or `?email=…`
-    FindUser,
-    /// `GET /admin/realms/{realm}/users/{id}`
-    ReadUser,
-    /// `PUT /admin/realms/{realm}/users/{id}/execute-actions-email`
-    SendMail,
-    /// `DELETE /admin/realms/{realm}/users/{id}`
-    DeleteUser,
-    /// Whatever else was asked: the fake does not know it.
-    Unknown,
-}
-
-#[derive(Clone, Debug)]
-pub struct Request {
-    pub endpoint: Endpoint,
-    pub realm: String,
-    pub user_id: Option<String>,
-    pub query: HashMap<String, String>,
-    pub headers: HeaderMap,
-    pub body: String,
-    pub(super) host: String,
-    pub(super) bearer: Option<String>,
-}
-
-impl Request {
-    async fn read(request: HttpRequest) -> Self {
-        let (head, body) = request.into_parts();
-        let (endpoint, realm, user_id) = place(&head.method, head.uri.path());
-        let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let body = to_bytes(body, 1024 * 1024).await.unwrap_or_default();
-        Self {
-            endpoint,
-            realm,
-            user_id,
-            query: pairs(head.uri.query().unwrap_or_default()),
-            host: text(header::HOST).unwrap_or_default(),
-            bearer: text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned)),
-            body: String::from_utf8_lossy(&body).into_owned(),
-            headers: head.headers,
-        }
-    }
-
-    /// A client's id and secret, out of the form.
-    pub(super) fn credentials(&self) -> (String, String) {
-        let mut form = pairs(&self.body);
-        let mut take = |name| form.remove(name).unwrap_or_default();
-        (take("client_id"), take("client_secret"))
-    }
-}
-
-fn place(method: &Method, path: &str) -> (Endpoint, String, Option<String>) {
-    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let (endpoint, realm, id) = match (method.as_str(), parts.as_slice()) {
-        ("POST", ["realms", realm, "protocol", "openid-connect", "token"]) => (Endpoint::Token, *realm, None),
-        ("POST", ["admin", "realms", realm, "users"]) => (Endpoint::CreateUser, *realm, None),
-        ("GET", ["admin", "realms", realm, "users"]) => (Endpoint::FindUser, *realm, None),
-        ("GET", ["admin", "realms", realm, "users", id]) => (Endpoint::ReadUser, *realm, Some(*id)),
-        ("DELETE", ["admin", "realms", realm, "users", id]) => (Endpoint::DeleteUser, *realm, Some(*id)),
-        ("PUT", ["admin", "realms", realm, "users", id, "execute-actions-email"]) => {
-            (Endpoint::SendMail, *realm, Some(*id))
-        }
-        (_, ["admin", "realms", realm, ..]) => (Endpoint::Unknown, *realm, None),
-        _ => (Endpoint::Unknown, "", None),
-    };
-    (endpoint, realm.to_owned(), id.map(str::to_owned))
-}
-
-fn pairs(encoded: &str) -> HashMap<String, String> {
-    form_urlencoded::parse(encoded.as_bytes()).into_owned().collect()
-}
+use super::{Answer, Request, service::Service};
 
 pub(super) async fn serve(front: Front, service: Arc<Service>) {
     let (jobs, incoming) = mpsc::unbounded_channel();

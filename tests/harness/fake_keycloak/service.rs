@@ -132,7 +132,12 @@ impl Service {
     fn find_user(&self, request: &Request) -> Answer {
         let query = |name: &str| request.query.get(name).map(String::as_str);
         let found = self.accounts().search(query("username"), query("email"), query("exact") == Some("true"));
-        let found: Vec<Value> = found.iter().map(Account::representation).collect();
+        let show = match query("briefRepresentation") {
+            Some("true") => Account::brief_representation,
+            _ => Account::representation,
+        };
+        let limit = query("max").and_then(|max| max.parse().ok()).unwrap_or(100);
+        let found: Vec<Value> = found.iter().map(show).take(limit).collect();
         Answer::new(200).json(json!(found))
     }
 
