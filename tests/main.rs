@@ -4,4 +4,6 @@
 
 pub mod harness;
 
+mod journey;
+
 mod keycloak_contract;

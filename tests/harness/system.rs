@@ -1,0 +1,252 @@
+//! Usher itself, as a test wants it: an api and workers on a database, a vhost and a Keycloak of the test's own.
+//!
+//! They run inside the test's process, by the same libraries that the binaries are made of. A test that kills or
+//! freezes runs the binaries instead, with [`System::settings`] as their environment.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use api::{App, config::ApiConfig};
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use shared::{config::Environment, lifecycle::Lifecycle};
+use sqlx::PgPool;
+use uuid::Uuid;
+use worker::{Worker, config::WorkerConfig};
+
+use super::{database::Database, eventually::eventually, http, keycloak_access::KeycloakAccess, own_name::own_name, rabbit::Vhost};
+
+/// Long enough for two noisy cores and a Keycloak that others use too.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Short times, so that what takes a while in production takes moments here. They keep the rules that the worker
+/// checks. Calls of Keycloak may take long: the real one is shared by all tests.
+const TIMES: [(&str, &str); 22] = [
+    ("SWEEP_INTERVAL", "500ms"),
+    ("AMQP_HEARTBEAT", "2s"),
+    ("AMQP_CONFIRM_TIMEOUT", "3s"),
+    ("AMQP_RECONNECT_BASE", "50ms"),
+    ("AMQP_RECONNECT_MAX", "500ms"),
+    ("RELAY_POLL_INTERVAL", "200ms"),
+    ("RELAY_RETRY_BASE", "200ms"),
+    ("RELAY_RETRY_MAX", "2s"),
+    ("PROVISION_LEASE", "16s"),
+    ("PROVISION_LEASE_MARGIN", "1s"),
+    ("PROVISION_RETRY_BASE", "200ms"),
+    ("PROVISION_RETRY_MAX", "1s"),
+    ("PROVISION_SNOOZE", "300ms"),
+    ("PROVISION_CONCURRENCY", "4"),
+    ("BREAKER_OPEN_BASE", "200ms"),
+    ("BREAKER_OPEN_MAX", "1s"),
+    ("KEYCLOAK_TIMEOUT", "5s"),
+    ("KEYCLOAK_DEADLINE", "15s"),
+    ("KEYCLOAK_BLIP", "200ms"),
+    ("MAIL_REALM_TIMEOUT", "13s"),
+    ("MAIL_DEADLINE", "15s"),
+    ("DATABASE_MAX_CONNECTIONS", "5"),
+];
+
+/// For tests that wait for a lease to end: nothing may take longer than two seconds.
+const HASTY: [(&str, &str); 6] = [
+    ("PROVISION_LEASE", "2s"),
+    ("PROVISION_LEASE_MARGIN", "500ms"),
+    ("KEYCLOAK_TIMEOUT", "1s"),
+    ("KEYCLOAK_DEADLINE", "1500ms"),
+    ("MAIL_REALM_TIMEOUT", "1s"),
+    ("MAIL_DEADLINE", "1500ms"),
+];
+
+/// What is about to be started.
+pub struct Plan {
+    settings: BTreeMap<String, String>,
+    workers: usize,
+}
+
+pub struct System {
+    pub database: Database,
+    pub vhost: Vhost,
+    settings: BTreeMap<String, String>,
+    api: SocketAddr,
+    api_lifecycle: Lifecycle,
+    workers: Vec<Lifecycle>,
+}
+
+/// Somebody who was registered.
+#[derive(Debug, Clone)]
+pub struct Registered {
+    pub id: Uuid,
+    pub username: String,
+    pub email: String,
+}
+
+/// The facts of a row.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct Row {
+    pub created_at: DateTime<Utc>,
+    pub claim_no: i64,
+    pub leased_until: Option<DateTime<Utc>>,
+    pub attempts: i32,
+    pub last_error: Option<String>,
+    pub parked_at: Option<DateTime<Utc>>,
+    pub parked_reason: Option<String>,
+    pub keycloak_id: Option<Uuid>,
+    pub synced_at: Option<DateTime<Utc>>,
+    pub mail_wanted: i32,
+    pub mail_served: i32,
+    pub mail_attempts: i32,
+    pub mail_sent_at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    pub fn is_complete(&self) -> bool {
+        self.synced_at.is_some() && self.mail_served == self.mail_wanted && self.parked_at.is_none()
+    }
+}
+
+impl Plan {
+    /// An api and one worker, on this Keycloak.
+    pub fn on(keycloak: &KeycloakAccess) -> Self {
+        let settings = TIMES.into_iter().chain([
+            ("USHER_ENV", "development"),
+            ("API_LISTEN", "127.0.0.1:0"),
+            ("API_OPS_LISTEN", "127.0.0.1:0"),
+            ("WORKER_OPS_LISTEN", "127.0.0.1:0"),
+            ("KEYCLOAK_URL", &keycloak.url),
+            ("KEYCLOAK_REALM", &keycloak.realm),
+            ("KEYCLOAK_CLIENT_ID", &keycloak.client_id),
+            ("KEYCLOAK_ADMIN_CLIENT_ID", &keycloak.admin_client_id),
+            ("KEYCLOAK_ADMIN_CLIENT_SECRET", &keycloak.admin_client_secret),
+            ("MAIL_REDIRECT_URI", &keycloak.redirect_uri),
+        ]);
+        Self { settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(), workers: 1 }
+    }
+
+    /// How many workers run inside the test's process; 0 for a test that starts its own.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// With a lease of two seconds, and no step longer than that.
+    pub fn hasty(self) -> Self {
+        HASTY.into_iter().fold(self, |plan, (name, value)| plan.set(name, value))
+    }
+
+    /// What is set in the plan wins: `AMQP_URL` may be a proxy's, for one, when the test has made the vhost.
+    pub async fn start(self) -> System {
+        let vhost = Vhost::create().await;
+        self.start_on(vhost).await
+    }
+
+    pub async fn start_on(mut self, vhost: Vhost) -> System {
+        let database = Database::create().await;
+        self.settings.entry("DATABASE_URL".to_owned()).or_insert_with(|| database.url());
+        self.settings.entry("AMQP_URL".to_owned()).or_insert_with(|| vhost.amqp_url());
+        let api_lifecycle = Lifecycle::default();
+        let config = ApiConfig::read(environment(&self.settings)).unwrap_or_else(|faults| panic!("{faults}"));
+        let app = App::build(config).await.expect("the api can be built");
+        let api = app.local_addr();
+        app.spawn(&api_lifecycle);
+        let mut system = System { database, vhost, settings: self.settings, api, api_lifecycle, workers: Vec::new() };
+        for _ in 0..self.workers {
+            system.start_worker().await;
+        }
+        system
+    }
+}
+
+impl System {
+    /// One more worker inside the test's process. Returns what to stop it by.
+    pub async fn start_worker(&mut self) -> Lifecycle {
+        let config = WorkerConfig::read(environment(&self.settings)).unwrap_or_else(|faults| panic!("{faults}"));
+        let lifecycle = Lifecycle::default();
+        let worker = Worker::build(config).await.expect("the worker can be built");
+        worker.start(&lifecycle).expect("the worker starts");
+        self.workers.push(lifecycle.clone());
+        lifecycle
+    }
+
+    /// The environment of a binary that belongs to this system.
+    pub fn settings(&self) -> &BTreeMap<String, String> {
+        &self.settings
+    }
+
+    pub fn api_url(&self) -> String {
+        format!("http://{}", self.api)
+    }
+
+    pub fn pool(&self) -> &PgPool {
+        self.database.pool()
+    }
+
+    /// Registers somebody whom nobody else has registered.
+    pub async fn register(&self) -> Registered {
+        self.register_as(&own_name().replace('_', "-")).await
+    }
+
+    pub async fn register_as(&self, username: &str) -> Registered {
+        let email = format!("{username}@example.org");
+        let body = json!({ "username": username, "email": email, "firstName": "Ada", "lastName": "Lovelace" });
+        let answer = http::client()
+            .post(format!("{}/users/register", self.api_url()))
+            .json(&body)
+            .send()
+            .await
+            .expect("the api answers");
+        let status = answer.status();
+        let answer: Value = answer.json().await.expect("the api answers in JSON");
+        assert_eq!(status, 201, "{answer}");
+        let id = answer["id"].as_str().and_then(|id| id.parse().ok()).expect("the answer has an id");
+        Registered { id, username: username.to_owned(), email }
+    }
+
+    pub async fn row(&self, user: &Registered) -> Row {
+        sqlx::query_as(
+            "SELECT created_at, claim_no, leased_until, attempts, last_error, parked_at, parked_reason, keycloak_id,
+                    synced_at, mail_wanted, mail_served, mail_attempts, mail_sent_at
+               FROM users WHERE id = $1",
+        )
+        .bind(user.id)
+        .fetch_one(self.pool())
+        .await
+        .expect("the row can be read")
+    }
+
+    /// Waits until the row satisfies a condition; `what` says which.
+    pub async fn until(&self, user: &Registered, what: &str, condition: impl Fn(&Row) -> bool) -> Row {
+        eventually(what, PATIENCE, async || {
+            let row = self.row(user).await;
+            if condition(&row) { Ok(row) } else { Err(row) }
+        })
+        .await
+    }
+
+    /// Waits until the account exists and the mail was accepted.
+    pub async fn until_complete(&self, user: &Registered) -> Row {
+        self.until(user, "the user is complete", Row::is_complete).await
+    }
+
+    pub async fn until_parked(&self, user: &Registered) -> Row {
+        self.until(user, "the user is parked", |row| row.parked_at.is_some()).await
+    }
+
+    /// How many events wait for the relay.
+    pub async fn outbox_depth(&self) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM outbox").fetch_one(self.pool()).await.expect("the outbox can be counted")
+    }
+
+    /// Ends everything as a SIGTERM would, and checks that no task had failed.
+    pub async fn stop(self) {
+        for lifecycle in self.workers.iter().chain([&self.api_lifecycle]) {
+            assert!(lifecycle.stop().await, "a task ended that must not");
+        }
+    }
+}
+
+fn environment(settings: &BTreeMap<String, String>) -> Environment {
+    Environment::of(settings.clone())
+}
