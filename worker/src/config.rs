@@ -57,6 +57,8 @@ pub struct RelayConfig {
 pub struct ProvisionConfig {
     pub concurrency: u16,
     pub lease: Duration,
+    /// What is left of the lease after the longest step.
+    lease_margin: Duration,
     pub max_attempts: u32,
     pub retry: Backoff,
     /// How long a user is left alone when the fault is not the user's.
@@ -148,17 +150,14 @@ impl WorkerConfig {
             }
         }
         let longest = self.mail.deadline.max(self.keycloak.deadline);
-        if self.provision.lease < longest + self.lease_reserve() {
-            environment.fault::<()>("PROVISION_LEASE must be 10s longer than MAIL_DEADLINE and KEYCLOAK_DEADLINE");
+        if self.provision.lease < longest + self.provision.lease_margin {
+            environment.fault::<()>(
+                "PROVISION_LEASE must be longer than MAIL_DEADLINE and KEYCLOAK_DEADLINE, by PROVISION_LEASE_MARGIN",
+            );
         }
         if self.keycloak.timeout > self.keycloak.deadline {
             environment.fault::<()>("KEYCLOAK_DEADLINE must not be shorter than KEYCLOAK_TIMEOUT");
         }
-    }
-
-    /// Ten seconds, or, where leases are as short as in tests, a third of the lease.
-    fn lease_reserve(&self) -> Duration {
-        Duration::from_secs(10).min(self.provision.lease / 3)
     }
 }
 
@@ -246,6 +245,7 @@ impl RelaySection {
 pub struct ProvisionSection {
     concurrency: Option<String>,
     lease: Option<String>,
+    lease_margin: Option<String>,
     max_attempts: Option<String>,
     retry_base: Option<String>,
     retry_max: Option<String>,
@@ -259,6 +259,7 @@ impl ProvisionSection {
         let raw: Self = environment.section(Self::PREFIX);
         let concurrency = environment.or("PROVISION_CONCURRENCY", raw.concurrency, 16);
         let lease = environment.or("PROVISION_LEASE", raw.lease, seconds(30));
+        let lease_margin = environment.or("PROVISION_LEASE_MARGIN", raw.lease_margin, seconds(10));
         let max_attempts = environment.or("PROVISION_MAX_ATTEMPTS", raw.max_attempts, 10);
         let base = environment.or("PROVISION_RETRY_BASE", raw.retry_base, seconds(5));
         let max = environment.or("PROVISION_RETRY_MAX", raw.retry_max, seconds(3600));
@@ -266,6 +267,7 @@ impl ProvisionSection {
         Some(ProvisionConfig {
             concurrency: concurrency?,
             lease: lease?,
+            lease_margin: lease_margin?,
             max_attempts: max_attempts?,
             retry: backoff(environment, "PROVISION_RETRY", base?, max?)?,
             snooze: snooze?,

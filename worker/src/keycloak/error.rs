@@ -115,7 +115,8 @@ mod tests {
         assert_eq!(parse_wait("7"), Some(Duration::from_secs(7)));
         assert_eq!(parse_wait("86400"), Some(LONGEST_WAIT));
         assert_eq!(parse_wait("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(parse_wait("Wed, 21 Oct 2915 07:28:00 GMT"), Some(LONGEST_WAIT));
+        let tomorrow = (Utc::now() + Duration::from_hours(24)).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        assert_eq!(parse_wait(&tomorrow), Some(LONGEST_WAIT));
         assert_eq!(parse_wait("soon"), None);
     }
 
