@@ -35,7 +35,7 @@ pub enum ApiError {
     #[error("something went wrong on our side")]
     Panicked,
     /// An error that the router or the file server answered by itself.
-    #[error("{}", .0.canonical_reason().unwrap_or("the request could not be answered"))]
+    #[error("{}", plainly(*.0))]
     Plain(StatusCode),
 }
 
@@ -72,6 +72,16 @@ impl ApiError {
             }
             _ => Vec::new(),
         }
+    }
+}
+
+fn plainly(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => "there is nothing at this address",
+        StatusCode::METHOD_NOT_ALLOWED => {
+            "this address does not take this method; the header Allow says which it takes"
+        }
+        _ => "the request could not be answered",
     }
 }
 

@@ -61,6 +61,7 @@ async fn in_a_span(request: Request, next: Next) -> Response {
     let span = span_of(&request);
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     TraceContext::read(header).adopt(&span);
+    span.record("trace.id", problem::trace_id(&span));
     async {
         let response = next.run(request).await;
         let status = response.status();
@@ -89,6 +90,7 @@ fn span_of(request: &Request) -> Span {
         "http.route" = route,
         "http.response.status_code" = field::Empty,
         "request.id" = id,
+        "trace.id" = field::Empty,
         "user.id" = field::Empty,
     )
 }

@@ -58,7 +58,7 @@ impl Problem {
             detail: error.to_string(),
             code,
             errors: error.faults(),
-            trace_id: trace_id(),
+            trace_id: trace_id(&Span::current()),
         }
     }
 
@@ -83,8 +83,9 @@ impl IntoResponse for ApiError {
     }
 }
 
-fn trace_id() -> Option<String> {
-    let context = Span::current().context();
+/// The trace that a span is in; none when nobody traces.
+pub fn trace_id(span: &Span) -> Option<String> {
+    let context = span.context();
     let trace = context.span().span_context().trace_id();
     (trace != opentelemetry::TraceId::INVALID).then(|| trace.to_string())
 }
