@@ -9,12 +9,10 @@ use tokio::{
 };
 
 use crate::{
+    cargo,
     progress::{Board, Line},
     stack::Stack,
 };
-
-/// Queries are checked against the committed answers, not against whatever database the environment names.
-pub(crate) const SQLX_OFFLINE: &str = "SQLX_OFFLINE";
 
 const SHOWN_ON_FAILURE: usize = 60;
 
@@ -30,10 +28,8 @@ pub(crate) async fn workspace(stack: &Stack, board: &Board) -> Result<()> {
 }
 
 async fn cargo_build(stack: &Stack, line: &Line) -> Result<()> {
-    let mut child = Command::new(&stack.settings.cargo)
+    let mut child = Command::from(cargo::command(stack))
         .args(["build", "--workspace"])
-        .current_dir(&stack.root)
-        .env(SQLX_OFFLINE, "true")
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true)

@@ -6,6 +6,7 @@
 
 mod account;
 mod build;
+mod cargo;
 mod commands;
 mod env_file;
 mod first_user;

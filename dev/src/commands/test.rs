@@ -1,19 +1,15 @@
 //! `cargo dev test`: the tests of the whole workspace on the real services.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
-use crate::{build, env_file, stack::Stack, up};
+use crate::{cargo, env_file, stack::Stack, up};
 
 pub(crate) async fn test(stack: &Stack, filter: Option<&str>) -> Result<ExitCode> {
     up::for_tests(stack).await?;
-    let mut command = Command::new(&stack.settings.cargo);
-    command
-        .args(["test", "--workspace"])
-        .current_dir(&stack.root)
-        .envs(env_file::variables(stack))
-        .env(build::SQLX_OFFLINE, "true");
+    let mut command = cargo::command(stack);
+    command.args(["test", "--workspace"]).envs(env_file::variables(stack));
     if let Some(filter) = filter {
         command.args(["--", filter]);
     }
