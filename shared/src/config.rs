@@ -265,7 +265,10 @@ mod tests {
             let mut environment = environment(&[("DATABASE_URL", url)]);
             let database = DatabaseSection::read(&mut environment);
             let error = environment.finish(database).unwrap_err().to_string();
-            assert!(error.contains("DATABASE_URL is not a postgres:// address") && !error.contains("s3cret"), "{error}");
+            assert!(
+                error.contains("DATABASE_URL is not a postgres:// address") && !error.contains("s3cret"),
+                "{error}"
+            );
         }
     }
 

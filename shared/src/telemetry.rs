@@ -129,6 +129,10 @@ fn tracer_provider(service: &'static str, config: &TelemetryConfig) -> Result<Sd
 ///
 /// Dated files let several processes append to one log; a rename would cut the others off.
 fn log_file(config: &TelemetryConfig) -> Result<RollingFileAppender, TelemetryError> {
+    // The link is laid by this path: a relative one would be read from inside the folder. What is wrong with the folder,
+    // `build` says.
+    fs::create_dir_all(&config.dir).ok();
+    let dir = fs::canonicalize(&config.dir).unwrap_or_else(|_| config.dir.clone());
     let build = || {
         RollingFileAppender::builder()
             .rotation(Rotation::DAILY)
@@ -136,10 +140,8 @@ fn log_file(config: &TelemetryConfig) -> Result<RollingFileAppender, TelemetryEr
             .filename_suffix("log")
             .latest_symlink("user_log.log")
             .max_log_files(7)
-            .build(&config.dir)
+            .build(&dir)
     };
-    // The appender would make the folder too, but grumbles on the terminal first. If it cannot be made, `build` says so.
-    fs::create_dir_all(&config.dir).ok();
     // Processes that start together remove and lay the link at the same time; the second try finds it free.
     Ok(build().or_else(|_| build()).or_else(|_| build())?)
 }
