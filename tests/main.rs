@@ -6,4 +6,10 @@ pub mod harness;
 
 mod journey;
 
+mod registration;
+
+mod configuration;
+mod invariants;
+mod migrations;
+
 mod keycloak_contract;

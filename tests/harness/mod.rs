@@ -29,6 +29,8 @@ pub mod mail_catcher;
 pub mod mailbox;
 pub mod rabbit;
 
+pub mod system;
+
 pub mod process;
 pub mod proxy;
 pub mod reserved_port;
@@ -37,3 +39,4 @@ pub mod cleanup;
 pub mod eventually;
 pub mod http;
 pub mod own_name;
+pub mod source;

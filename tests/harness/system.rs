@@ -13,7 +13,10 @@ use sqlx::PgPool;
 use uuid::Uuid;
 use worker::{Worker, config::WorkerConfig};
 
-use super::{database::Database, eventually::eventually, http, keycloak_access::KeycloakAccess, own_name::own_name, rabbit::Vhost};
+use super::{
+    database::Database, eventually::eventually, http, keycloak_access::KeycloakAccess, own_name::own_name,
+    process::Process, rabbit::Vhost,
+};
 
 /// Long enough for two noisy cores and a Keycloak that others use too.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -56,6 +59,7 @@ const HASTY: [(&str, &str); 6] = [
 ];
 
 /// What is about to be started.
+#[must_use]
 pub struct Plan {
     settings: BTreeMap<String, String>,
     workers: usize,
@@ -179,6 +183,17 @@ impl System {
         format!("http://{}", self.api)
     }
 
+    /// Registers by way of an api process from now on.
+    pub async fn by_way_of(mut self, api: &Process) -> Self {
+        self.api = eventually("the api says where it listens", PATIENCE, async || {
+            let output = api.output();
+            let line = output.lines().find(|line| line.contains("accepting registrations"))?;
+            serde_json::from_str::<Value>(line).ok()?["listen"].as_str()?.parse().ok()
+        })
+        .await;
+        self
+    }
+
     pub fn pool(&self) -> &PgPool {
         self.database.pool()
     }
@@ -190,18 +205,23 @@ impl System {
 
     pub async fn register_as(&self, username: &str) -> Registered {
         let email = format!("{username}@example.org");
-        let body = json!({ "username": username, "email": email, "firstName": "Ada", "lastName": "Lovelace" });
-        let answer = http::client()
-            .post(format!("{}/users/register", self.api_url()))
-            .json(&body)
-            .send()
-            .await
-            .expect("the api answers");
+        let answer = self.post_registration(username, &email).await;
         let status = answer.status();
         let answer: Value = answer.json().await.expect("the api answers in JSON");
         assert_eq!(status, 201, "{answer}");
         let id = answer["id"].as_str().and_then(|id| id.parse().ok()).expect("the answer has an id");
         Registered { id, username: username.to_owned(), email }
+    }
+
+    /// Tries to register somebody; says with which status it was answered.
+    pub async fn try_register(&self, username: &str, email: &str) -> u16 {
+        self.post_registration(username, email).await.status().as_u16()
+    }
+
+    async fn post_registration(&self, username: &str, email: &str) -> reqwest::Response {
+        let body = json!({ "username": username, "email": email, "firstName": "Ada", "lastName": "Lovelace" });
+        let request = http::client().post(format!("{}/users/register", self.api_url())).json(&body);
+        request.send().await.expect("the api answers")
     }
 
     pub async fn row(&self, user: &Registered) -> Row {
@@ -236,7 +256,10 @@ impl System {
 
     /// How many events wait for the relay.
     pub async fn outbox_depth(&self) -> i64 {
-        sqlx::query_scalar("SELECT count(*) FROM outbox").fetch_one(self.pool()).await.expect("the outbox can be counted")
+        sqlx::query_scalar("SELECT count(*) FROM outbox")
+            .fetch_one(self.pool())
+            .await
+            .expect("the outbox can be counted")
     }
 
     /// Ends everything as a SIGTERM would, and checks that no task had failed.

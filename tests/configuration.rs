@@ -1,0 +1,115 @@
+//! Configuration: everything from the environment, every fault at once, and an example that is complete.
+
+use std::{collections::BTreeSet, fs};
+
+use api::config::ApiSection;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Visitor, value::Error},
+    forward_to_deserialize_any,
+};
+use shared::{
+    config::{DatabaseSection, SweepSection, UsherSection},
+    telemetry::{LogSection, OtelSection},
+};
+use worker::config::{
+    AmqpSection, BreakerSection, KeycloakSection, MailSection, ProvisionSection, RelaySection, WorkerSection,
+};
+
+use crate::harness::{process::Binary, source};
+
+/// Read by tracing-subscriber itself.
+const NOT_IN_A_SECTION: [&str; 1] = ["RUST_LOG"];
+
+#[test]
+fn the_example_names_every_variable_and_no_other() {
+    let mut known = BTreeSet::from(NOT_IN_A_SECTION.map(str::to_owned));
+    known.extend(variables::<UsherSection>(UsherSection::PREFIX));
+    known.extend(variables::<DatabaseSection>(DatabaseSection::PREFIX));
+    known.extend(variables::<SweepSection>(SweepSection::PREFIX));
+    known.extend(variables::<LogSection>(LogSection::PREFIX));
+    known.extend(variables::<OtelSection>(OtelSection::PREFIX));
+    known.extend(variables::<ApiSection>(ApiSection::PREFIX));
+    known.extend(variables::<WorkerSection>(WorkerSection::PREFIX));
+    known.extend(variables::<AmqpSection>(AmqpSection::PREFIX));
+    known.extend(variables::<RelaySection>(RelaySection::PREFIX));
+    known.extend(variables::<ProvisionSection>(ProvisionSection::PREFIX));
+    known.extend(variables::<BreakerSection>(BreakerSection::PREFIX));
+    known.extend(variables::<KeycloakSection>(KeycloakSection::PREFIX));
+    known.extend(variables::<MailSection>(MailSection::PREFIX));
+    assert_eq!(example().into_iter().map(|(name, _)| name).collect::<BTreeSet<_>>(), known);
+}
+
+#[test]
+fn the_example_shows_the_defaults() {
+    let source = ["shared/src/config.rs", "shared/src/telemetry.rs", "api/src/config.rs", "worker/src/config.rs"]
+        .map(|path| fs::read_to_string(source::root().join(path)).expect("the source is there"))
+        .concat();
+    for (name, _) in example() {
+        let read = NOT_IN_A_SECTION.contains(&name.as_str())
+            || name.starts_with("OTEL_")
+            || source.contains(&format!("\"{name}"))
+            || source.contains(&format!("(or {name})"));
+        assert!(read, "{name} stands in .env.example, but nobody reads it under this name");
+    }
+}
+
+#[tokio::test]
+async fn every_fault_is_told_at_once_and_nothing_is_started() {
+    let mut worker = Binary::worker().env("SWEEP_INTERVAL", "often").env("AMQP_URL", "s3cret").start();
+    let exit = worker.exit().await;
+    let output = worker.output();
+    assert_eq!(exit.code(), Some(64), "{output}");
+    for name in ["SWEEP_INTERVAL", "DATABASE_URL", "KEYCLOAK_URL", "KEYCLOAK_REALM", "MAIL_REDIRECT_URI"] {
+        assert!(output.contains(name), "{name} is missing in:\n{output}");
+    }
+    assert!(!output.contains("s3cret"), "a value was shown:\n{output}");
+
+    let mut api = Binary::api().env("API_LISTEN", "here").start();
+    assert_eq!(api.exit().await.code(), Some(64));
+    let output = api.output();
+    assert!(output.contains("API_LISTEN") && output.contains("DATABASE_URL"), "{output}");
+}
+
+/// Names and values of `.env.example`, commented out or not.
+fn example() -> Vec<(String, String)> {
+    let text = fs::read_to_string(source::root().join(".env.example")).expect("the example is there");
+    let assignment = |line: &str| {
+        let (name, value) = line.trim_start_matches('#').split_once('=')?;
+        let is_name = name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+        is_name.then(|| (name.to_owned(), value.to_owned()))
+    };
+    text.lines().filter_map(assignment).collect()
+}
+
+/// The variables that a section reads: the names of its fields, as serde sees them.
+fn variables<'de, T: Deserialize<'de>>(prefix: &str) -> Vec<String> {
+    let mut fields = Vec::new();
+    T::deserialize(FieldNames(&mut fields)).err().expect("only the names were asked for");
+    fields.into_iter().map(|field| format!("{prefix}{}", field.to_uppercase())).collect()
+}
+
+struct FieldNames<'a>(&'a mut Vec<&'static str>);
+
+impl<'de> Deserializer<'de> for FieldNames<'_> {
+    type Error = Error;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        _visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.0.extend(fields);
+        Err(serde::de::Error::custom("only the names are wanted"))
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Error> {
+        Err(serde::de::Error::custom("a section is a struct"))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}

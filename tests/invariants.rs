@@ -1,0 +1,166 @@
+//! The invariants of ARCHITECTURE.md that can be read off the source or off a run.
+
+use std::{fs, process::Command};
+
+use crate::harness::{
+    fake_keycloak::FakeKeycloak,
+    process::Binary,
+    source::{self, below, root},
+    system::Plan,
+};
+
+/// I1: the api cannot reach what a registration must not wait for.
+#[test]
+fn the_api_knows_neither_the_broker_nor_mail() {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--package", "api", "--edges", "normal", "--prefix", "none"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    let tree = String::from_utf8_lossy(&tree.stdout);
+    assert!(tree.contains("sqlx"), "this is no dependency tree:\n{tree}");
+    for absent in ["lapin", "lettre"] {
+        assert!(!tree.lines().any(|line| line.starts_with(&format!("{absent} "))), "the api depends on {absent}");
+    }
+}
+
+/// I2: SQL stands in the store.
+#[test]
+fn sql_stands_in_the_store_only() {
+    only_in("sqlx::query", &["shared/src", "api/src", "worker/src"], |path| path.starts_with("shared/src/store/"));
+}
+
+/// I3: what a user is and what is said about one needs no I/O.
+#[test]
+fn the_domain_does_no_io() {
+    for source in below(&["shared/src/domain"])
+        .into_iter()
+        .chain(below(&["shared/src"]).into_iter().filter(|source| source.path == "shared/src/event.rs"))
+    {
+        for io in ["sqlx", "tokio", "std::net", "std::fs", "std::env", "async fn"] {
+            assert!(!source.code.contains(io), "{} uses {io}", source.path);
+        }
+    }
+}
+
+/// I5: there is one way to provision.
+#[test]
+fn only_the_provisioner_claims_users_and_talks_to_keycloak_about_them() {
+    only_in("provisioning::claim(", &["worker/src"], |path| path == "worker/src/provisioner.rs");
+    only_in(".send_setup(", &["worker/src"], |path| path == "worker/src/provisioner.rs");
+    only_in("account::ensure(", &["worker/src"], |path| path == "worker/src/provisioner.rs");
+}
+
+/// I6: one place acknowledges.
+#[test]
+fn only_settle_acknowledges() {
+    for call in [".ack(", ".nack(", ".reject("] {
+        only_in(call, &["worker/src"], |path| path == "worker/src/settle.rs");
+    }
+}
+
+/// I7: one place names exchanges and queues.
+#[test]
+fn only_the_topology_names_queues() {
+    for name in ["\"usher.events", "\"usher.dead", "\"usher.parked", "\"usher.user-", "\"usher.password-"] {
+        only_in(name, &["shared/src", "api/src", "worker/src"], |path| path == "worker/src/broker/topology.rs");
+    }
+}
+
+/// I8: one place starts long-running tasks and sees signals.
+#[test]
+fn only_the_lifecycle_spawns_and_sees_signals() {
+    for call in ["tokio::spawn(", "tokio::signal"] {
+        only_in(call, &["shared/src", "api/src", "worker/src"], |path| path == "shared/src/lifecycle.rs");
+    }
+}
+
+/// I9: an event is written in the statement of its cause, or in a transaction that is open.
+#[test]
+fn an_event_is_written_beside_its_cause() {
+    for source in below(&["shared/src/store"]) {
+        for statement in source.code.split("r#\"").skip(1).filter_map(|text| text.split("\"#").next()) {
+            if !statement.contains("INSERT INTO outbox") {
+                continue;
+            }
+            let beside_its_cause = statement.contains("INSERT INTO users") || statement.contains("UPDATE users");
+            let in_the_relays_transaction = source.code.contains("tx: &mut PgTransaction<'_>");
+            assert!(beside_its_cause || in_the_relays_transaction, "{}: {statement}", source.path);
+        }
+    }
+}
+
+/// I11: what a run writes after its claim, it writes only while the claim is its own.
+#[test]
+fn every_write_of_a_run_is_fenced() {
+    let store = below(&["shared/src/store"]);
+    let writes =
+        store.iter().flat_map(|source| source.code.split("r#\"").skip(1)).filter_map(|text| text.split("\"#").next());
+    let updates: Vec<&str> = writes.filter(|sql| sql.contains("UPDATE users")).collect();
+    assert!(updates.len() >= 5, "the statements were not found");
+    for sql in updates {
+        let claims = sql.contains("claim_no = claim_no + 1");
+        assert!(claims || sql.contains("WHERE id = $1 AND claim_no = $2"), "not fenced: {sql}");
+    }
+}
+
+/// I4: whatever is logged, it names nobody; and no event does.
+#[tokio::test]
+async fn no_log_and_no_event_carries_personal_data() {
+    let keycloak = FakeKeycloak::start().await;
+    let plan = Plan::on(keycloak.access()).workers(0).set("RUST_LOG", "debug").set("LOG_FORMAT", "json");
+    let system = plan.start().await;
+    let mut api = Binary::api().envs(system.settings()).start();
+    let mut worker = Binary::worker().envs(system.settings()).start();
+    let system = system.by_way_of(&api).await;
+    let user = system.register().await;
+    assert_eq!(system.try_register(&user.username, &user.email).await, 409);
+    assert_eq!(system.try_register("an odd name", "odd@address@example.org").await, 422);
+    system.until_complete(&user).await;
+    assert!(worker.stop().await.success());
+    assert!(api.stop().await.success());
+
+    let link_or_token = ["access_token", "Bearer ", "action-token?key="];
+    let secret = keycloak.access().admin_client_secret.as_str();
+    let secrets = [user.username.as_str(), user.email.as_str(), "Lovelace", "an odd name", "odd@address", secret];
+    for (who, process) in [("api", &api), ("worker", &worker)] {
+        let files = fs::read_dir(process.directory().join("logs")).expect("there is a log file").flatten();
+        let logged =
+            files.map(|file| fs::read_to_string(file.path()).expect("the log can be read")).collect::<String>();
+        let lines = format!("{}{logged}", process.output());
+        for line in lines.lines().filter(|line| is_ours(line)) {
+            for secret in secrets.iter().chain(&link_or_token) {
+                assert!(!line.contains(secret), "the {who} logged {secret}: {line}");
+            }
+        }
+    }
+    system.stop().await;
+}
+
+/// Below `debug`, libraries dump the very bytes they send; nobody runs like that, and it is not ours to say.
+fn is_ours(line: &str) -> bool {
+    let level = |name: &str| line.contains(&format!("\"level\":\"{name}\""));
+    let own = ["\"target\":\"worker", "\"target\":\"api", "\"target\":\"shared", "\"target\":\"milestone"];
+    own.iter().any(|target| line.contains(target)) || !(level("TRACE") || level("DEBUG"))
+}
+
+fn only_in(text: &str, folders: &[&str], allowed: impl Fn(&str) -> bool) {
+    let found: Vec<String> =
+        below(folders).into_iter().filter(|source| source.code.contains(text)).map(|source| source.path).collect();
+    assert!(!found.is_empty(), "{text} is found nowhere: has the rule lost its subject?");
+    let strays: Vec<&String> = found.iter().filter(|path| !allowed(path)).collect();
+    assert!(strays.is_empty(), "{text} stands in {strays:?}");
+}
+
+/// What ARCHITECTURE.md tells a reader to open is there.
+#[test]
+fn every_path_in_the_architecture_exists() {
+    let text = fs::read_to_string(source::root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md is there");
+    let paths = text.split('`').skip(1).step_by(2).filter(|word| {
+        let folder = ["api/", "worker/", "shared/", "tests/", "dev/", "deploy/", "docs/", "migrations/"];
+        folder.iter().any(|folder| word.starts_with(folder)) && !word.contains([' ', '{', '*', '…'])
+    });
+    for path in paths {
+        assert!(root().join(path).exists(), "ARCHITECTURE.md names {path}, which is not there");
+    }
+}

@@ -1,0 +1,67 @@
+//! Migrations: any number of processes at once, once each, and every column explained.
+
+use futures_util::future::join_all;
+use shared::store::{self, SessionLimits};
+
+use crate::harness::{database::Database, process::Binary};
+
+#[tokio::test]
+async fn many_replicas_may_migrate_at_once() {
+    let database = Database::empty().await;
+    let exits = join_all((0..5).map(|_| async {
+        let mut migration = Binary::api().arg("migrate").env("DATABASE_URL", database.url()).start();
+        let exit = migration.exit().await;
+        (exit.success(), migration.output())
+    }))
+    .await;
+    assert!(exits.iter().all(|(success, _)| *success), "{exits:?}");
+    let pool = store::connect(&database.url().into(), 1, SessionLimits::API, "test").expect("the address is good");
+    assert!(store::schema_is_current(&pool).await.expect("the database answers"));
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_no_fault() {
+    let database = Database::create().await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (99991231235959, 'of a later release', true, '', 0)";
+    sqlx::query(newer).execute(database.pool()).await.expect("the table is there");
+    let pool = store::connect(&database.url().into(), 1, SessionLimits::API, "test").expect("the address is good");
+    store::migrate(&pool).await.expect("an older binary starts beside a newer schema");
+    assert!(store::schema_is_current(&pool).await.expect("the database answers"));
+}
+
+#[tokio::test]
+async fn every_column_says_what_it_is() {
+    let database = Database::create().await;
+    let silent: Vec<String> = sqlx::query_scalar(
+        "SELECT c.relname || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+          WHERE c.relname IN ('users', 'outbox') AND a.attnum > 0 AND NOT a.attisdropped
+            AND col_description(c.oid, a.attnum) IS NULL",
+    )
+    .fetch_all(database.pool())
+    .await
+    .expect("the catalogue answers");
+    assert_eq!(silent, Vec::<String>::new());
+}
+
+/// The sweep must cost the same with a thousand and with ten million finished users.
+#[tokio::test]
+async fn who_is_due_is_found_by_an_index_of_the_open_ones() {
+    let database = Database::create().await;
+    let many = "INSERT INTO users (id, username, email, first_name, last_name, next_attempt_at, keycloak_id,
+                                   keycloak_realm, synced_at, mail_served, mail_sent_at)
+                SELECT gen_random_uuid(), 'user' || n, 'user' || n || '@example.org', 'A', 'B', now(),
+                       gen_random_uuid(), 'usher', now(), 1, now()
+                  FROM generate_series(1, 20000) n";
+    sqlx::query(many).execute(database.pool()).await.expect("rows can be inserted");
+    sqlx::query("ANALYZE users").execute(database.pool()).await.expect("the table can be analysed");
+    let plan: Vec<String> = sqlx::query_scalar(
+        "EXPLAIN SELECT id FROM users
+          WHERE parked_at IS NULL AND (synced_at IS NULL OR mail_wanted > mail_served) AND next_attempt_at <= now()
+          ORDER BY next_attempt_at LIMIT 16",
+    )
+    .fetch_all(database.pool())
+    .await
+    .expect("the plan can be asked for");
+    assert!(plan.iter().any(|line| line.contains("users_due_idx")), "{plan:#?}");
+}
