@@ -8,6 +8,8 @@ mod journey;
 
 mod registration;
 
+mod trace;
+
 mod configuration;
 mod invariants;
 mod migrations;

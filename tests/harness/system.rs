@@ -205,23 +205,28 @@ impl System {
 
     pub async fn register_as(&self, username: &str) -> Registered {
         let email = format!("{username}@example.org");
-        let answer = self.post_registration(username, &email).await;
-        let status = answer.status();
-        let answer: Value = answer.json().await.expect("the api answers in JSON");
-        assert_eq!(status, 201, "{answer}");
-        let id = answer["id"].as_str().and_then(|id| id.parse().ok()).expect("the answer has an id");
-        Registered { id, username: username.to_owned(), email }
+        let answer = self.registration(username, &email).send().await.expect("the api answers");
+        read_registered(answer, username.to_owned(), email).await
+    }
+
+    /// Registers somebody in a request that belongs to the trace with this id.
+    pub async fn register_in_trace(&self, trace: &str) -> Registered {
+        let username = own_name().replace('_', "-");
+        let email = format!("{username}@example.org");
+        let request =
+            self.registration(&username, &email).header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
+        let answer = request.send().await.expect("the api answers");
+        read_registered(answer, username, email).await
     }
 
     /// Tries to register somebody; says with which status it was answered.
     pub async fn try_register(&self, username: &str, email: &str) -> u16 {
-        self.post_registration(username, email).await.status().as_u16()
+        self.registration(username, email).send().await.expect("the api answers").status().as_u16()
     }
 
-    async fn post_registration(&self, username: &str, email: &str) -> reqwest::Response {
+    fn registration(&self, username: &str, email: &str) -> reqwest::RequestBuilder {
         let body = json!({ "username": username, "email": email, "firstName": "Ada", "lastName": "Lovelace" });
-        let request = http::client().post(format!("{}/users/register", self.api_url())).json(&body);
-        request.send().await.expect("the api answers")
+        http::client().post(format!("{}/users/register", self.api_url())).json(&body)
     }
 
     pub async fn row(&self, user: &Registered) -> Row {
@@ -268,6 +273,14 @@ impl System {
             assert!(lifecycle.stop().await, "a task ended that must not");
         }
     }
+}
+
+async fn read_registered(answer: reqwest::Response, username: String, email: String) -> Registered {
+    let status = answer.status();
+    let answer: Value = answer.json().await.expect("the api answers in JSON");
+    assert_eq!(status, 201, "{answer}");
+    let id = answer["id"].as_str().and_then(|id| id.parse().ok()).expect("the answer has an id");
+    Registered { id, username, email }
 }
 
 fn environment(settings: &BTreeMap<String, String>) -> Environment {

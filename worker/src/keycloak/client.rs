@@ -79,6 +79,7 @@ impl KeycloakClient {
         .await
     }
 
+    #[tracing::instrument(skip_all, name = "keycloak", fields(otel.name = question.doing, otel.kind = "client"))]
     async fn ask_once(&self, question: &Question<'_>) -> Result<Response, KeycloakError> {
         let token = self.token.get(&self.http).await?;
         let answer = self.send(question, &token).await?;
