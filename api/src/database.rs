@@ -35,7 +35,7 @@ pub async fn ask<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Resu
 fn is_away(error: &StoreError) -> bool {
     match error {
         StoreError::Query { source, .. } => is_passing(source),
-        StoreError::NotDurable => true,
+        StoreError::Timeout { .. } | StoreError::NotDurable => true,
         StoreError::Address(_) | StoreError::Migrate(_) => false,
     }
 }

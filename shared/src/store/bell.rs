@@ -10,7 +10,7 @@ use sqlx::{PgPool, postgres::PgListener};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{StoreError, query};
+use super::{StoreError, query, within};
 
 const CHANNEL: &str = "usher_outbox";
 
@@ -35,7 +35,7 @@ impl Bell {
 }
 
 async fn notify(pool: &PgPool) -> Result<(), StoreError> {
-    sqlx::query!("SELECT pg_notify($1, '')", CHANNEL).execute(pool).await.map_err(query("ring the bell"))?;
+    within("ring the bell", sqlx::query!("SELECT pg_notify($1, '')", CHANNEL).execute(pool)).await?;
     Ok(())
 }
 
@@ -45,7 +45,7 @@ async fn notify(pool: &PgPool) -> Result<(), StoreError> {
 pub async fn listen(pool: PgPool, heard: Arc<Notify>, shutdown: CancellationToken) -> Result<(), Infallible> {
     const PAUSE: Duration = Duration::from_secs(1);
     while !shutdown.is_cancelled() {
-        let listened = shutdown.run_until_cancelled(listen_once(&pool, &heard)).await;
+        let listened = shutdown.run_until_cancelled(Box::pin(listen_once(&pool, &heard))).await;
         if let Some(Err(error)) = listened {
             tracing::warn!(error = &error as &dyn std::error::Error, "not listening for new events; polling instead");
             shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
@@ -55,8 +55,8 @@ pub async fn listen(pool: PgPool, heard: Arc<Notify>, shutdown: CancellationToke
 }
 
 async fn listen_once(pool: &PgPool, heard: &Notify) -> Result<(), StoreError> {
-    let mut listener = PgListener::connect_with(pool).await.map_err(query("connect the listener"))?;
-    listener.listen(CHANNEL).await.map_err(query("listen for new events"))?;
+    let mut listener = within("connect the listener", PgListener::connect_with(pool)).await?;
+    within("listen for new events", listener.listen(CHANNEL)).await?;
     heard.notify_one();
     // `None` says that the connection was lost; the listener reconnects in the next call.
     loop {

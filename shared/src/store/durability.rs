@@ -9,7 +9,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::{StoreError, query};
+use super::{StoreError, within};
 
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -29,9 +29,10 @@ pub async fn watch(pool: PgPool, shutdown: CancellationToken) -> Result<(), Stor
 
 /// Looks once.
 pub async fn look(pool: &PgPool) -> Result<(), StoreError> {
-    let fsync = sqlx::query_scalar!(r#"SELECT current_setting('fsync') AS "fsync!""#)
-        .fetch_one(pool)
-        .await
-        .map_err(query("read the setting fsync"))?;
+    let fsync = within(
+        "read the setting fsync",
+        sqlx::query_scalar!(r#"SELECT current_setting('fsync') AS "fsync!""#).fetch_one(pool),
+    )
+    .await?;
     if fsync == "on" { Ok(()) } else { Err(StoreError::NotDurable) }
 }

@@ -8,7 +8,7 @@ pub mod outbox;
 pub mod provisioning;
 pub mod registrations;
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
@@ -16,6 +16,7 @@ use sqlx::{
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::time::timeout;
 
 /// The schema that this binary was built with.
 pub static MIGRATOR: Migrator = {
@@ -36,6 +37,8 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
+    #[error("the database did not answer in time to: {doing}")]
+    Timeout { doing: &'static str },
     #[error("could not migrate the database")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error(
@@ -48,6 +51,17 @@ pub enum StoreError {
 fn query(doing: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
     move |source| StoreError::Query { doing, source }
 }
+
+/// Waits for a statement, but not for ever: the server's own limit does not help against one that is frozen or cut off.
+async fn within<T>(doing: &'static str, answer: impl Future<Output = sqlx::Result<T>>) -> Result<T, StoreError> {
+    match timeout(ANSWER_TIMEOUT, answer).await {
+        Ok(answer) => answer.map_err(query(doing)),
+        Err(_) => Err(StoreError::Timeout { doing }),
+    }
+}
+
+/// Longer than any statement may take on the server.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// Limits of a session, kept by the server, so that a frozen or cut-off client lets go of its locks.
 #[derive(Debug, Clone, Copy)]
@@ -87,9 +101,9 @@ pub fn connect(
 
 /// Runs the migrations that are missing. Any number of processes may do it at once: an advisory lock lines them up.
 pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
-    let mut connection = pool.acquire().await.map_err(query("connect to the database"))?;
+    let mut connection = within("connect to the database", pool.acquire()).await?;
     // An index over many rows takes longer than a query may.
-    connection.execute("SET statement_timeout = 0").await.map_err(query("lift the statement timeout"))?;
+    within("lift the statement timeout", connection.execute("SET statement_timeout = 0")).await?;
     MIGRATOR.run(&mut *connection).await?;
     // Not back into the pool: the limit is lifted on this one.
     connection.detach();
@@ -112,16 +126,7 @@ pub async fn schema_is_current(pool: &PgPool) -> Result<bool, StoreError> {
 
 const UNDEFINED_TABLE: &str = "42P01";
 
-/// Refuses a server that may forget what it has confirmed.
-pub async fn require_durable(pool: &PgPool) -> Result<(), StoreError> {
-    let fsync = sqlx::query_scalar!(r#"SELECT current_setting('fsync') AS "fsync!""#)
-        .fetch_one(pool)
-        .await
-        .map_err(query("read the setting fsync"))?;
-    if fsync == "on" { Ok(()) } else { Err(StoreError::NotDurable) }
-}
-
 /// Whether the database answers.
 pub async fn ping(pool: &PgPool) -> Result<(), StoreError> {
-    sqlx::query!("SELECT").execute(pool).await.map(drop).map_err(query("reach the database"))
+    within("reach the database", sqlx::query!("SELECT").execute(pool)).await.map(drop)
 }

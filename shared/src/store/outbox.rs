@@ -13,7 +13,7 @@ use std::{
 
 use sqlx::{PgPool, PgTransaction, types::Json};
 
-use super::{StoreError, query};
+use super::{StoreError, within};
 use crate::{event::OutboxEvent, trace_context::TraceContext};
 
 /// A batch of events that this process alone has, until [`Claim::settle`] or until it is dropped.
@@ -33,15 +33,14 @@ pub struct Refused {
 
 /// Takes up to `limit` events whose time has come, in the order of their rows, beyond the row `low`.
 pub async fn claim(pool: &PgPool, limit: i64, low: i64) -> Result<Claim, StoreError> {
-    let mut tx = pool.begin().await.map_err(query("open the relay's transaction"))?;
+    let mut tx = within("open the relay's transaction", pool.begin()).await?;
     // Here and nowhere else: a delete that a crash forgets is a hint published twice, which harms nobody.
-    sqlx::query!("SET LOCAL synchronous_commit = off")
-        .execute(&mut *tx)
-        .await
-        .map_err(query("relax the relay's commit"))?;
+    within("relax the relay's commit", sqlx::query!("SET LOCAL synchronous_commit = off").execute(&mut *tx)).await?;
     // MATERIALIZED is a fence: the planner must not run the locking part more than once.
-    let mut rows = sqlx::query!(
-        r#"
+    let mut rows = within(
+        "claim events",
+        sqlx::query!(
+            r#"
         WITH claimed AS MATERIALIZED (
             SELECT id FROM outbox
              WHERE not_before <= now() AND id > $2
@@ -54,12 +53,12 @@ pub async fn claim(pool: &PgPool, limit: i64, low: i64) -> Result<Claim, StoreEr
         RETURNING o.id, o.event_id, o.event_type, o.user_id, o.data,
                   o.trace_context AS "trace_context: Json<TraceContext>", o.created_at, o.tries
         "#,
-        limit,
-        low,
+            limit,
+            low,
+        )
+        .fetch_all(&mut *tx),
     )
-    .fetch_all(&mut *tx)
-    .await
-    .map_err(query("claim events"))?;
+    .await?;
     rows.sort_unstable_by_key(|row| row.id);
     let highest_id = rows.last().map_or(0, |row| row.id);
     let events = rows.into_iter().map(|row| OutboxEvent {
@@ -80,28 +79,30 @@ impl Claim {
         for Refused { event, delay } in refused {
             put_back(&mut self.tx, event, *delay).await?;
         }
-        self.tx.commit().await.map_err(query("commit the relay's transaction"))
+        within("commit the relay's transaction", self.tx.commit()).await
     }
 }
 
 async fn put_back(tx: &mut PgTransaction<'_>, event: &OutboxEvent, delay: Duration) -> Result<(), StoreError> {
-    sqlx::query!(
-        r#"
+    within(
+        "put an event back",
+        sqlx::query!(
+            r#"
         INSERT INTO outbox (event_id, event_type, user_id, data, trace_context, created_at, tries, not_before)
         VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + make_interval(secs => $8))
         "#,
-        event.event_id,
-        event.event_type,
-        event.user_id.as_uuid(),
-        event.data,
-        Json(&event.trace_context) as _,
-        event.created_at,
-        event.tries + 1,
-        delay.as_secs_f64(),
+            event.event_id,
+            event.event_type,
+            event.user_id.as_uuid(),
+            event.data,
+            Json(&event.trace_context) as _,
+            event.created_at,
+            event.tries + 1,
+            delay.as_secs_f64(),
+        )
+        .execute(&mut **tx),
     )
-    .execute(&mut **tx)
-    .await
-    .map_err(query("put an event back"))?;
+    .await?;
     Ok(())
 }
 

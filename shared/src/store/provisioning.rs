@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, types::Json};
 use uuid::Uuid;
 
-use super::{StoreError, query};
+use super::{StoreError, within};
 use crate::{
     domain::user::UserId,
     event::{self, EventType},
@@ -71,8 +71,10 @@ impl Fenced {
 ///
 /// `with_mail` says whether users who only wait for a mail may be claimed.
 pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) -> Result<Claim, StoreError> {
-    let row = sqlx::query!(
-        r#"
+    let row = within(
+        "claim a user",
+        sqlx::query!(
+            r#"
         UPDATE users
            SET claim_no = claim_no + 1, attempts = attempts + 1, leased_until = now() + make_interval(secs => $2)
          WHERE id = $1
@@ -83,13 +85,13 @@ pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) 
         RETURNING id, claim_no, username, email, first_name, last_name, created_at, attempts, last_error,
                   keycloak_id, keycloak_realm, mail_wanted
         "#,
-        id.as_uuid(),
-        lease.as_secs_f64(),
-        with_mail,
+            id.as_uuid(),
+            lease.as_secs_f64(),
+            with_mail,
+        )
+        .fetch_optional(pool),
     )
-    .fetch_optional(pool)
-    .await
-    .map_err(query("claim a user"))?;
+    .await?;
     let Some(row) = row else {
         return Ok(if exists(pool, id).await? { Claim::NotOurs } else { Claim::Unknown });
     };
@@ -109,44 +111,50 @@ pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) 
 }
 
 async fn exists(pool: &PgPool, id: UserId) -> Result<bool, StoreError> {
-    sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM users WHERE id = $1) AS "exists!""#, id.as_uuid())
-        .fetch_one(pool)
-        .await
-        .map_err(query("look for a user"))
+    within(
+        "look for a user",
+        sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM users WHERE id = $1) AS "exists!""#, id.as_uuid())
+            .fetch_one(pool),
+    )
+    .await
 }
 
 /// The account is known to exist.
 pub async fn mark_synced(pool: &PgPool, user: &ClaimedUser, account: &Account) -> Result<Fenced, StoreError> {
-    let done = sqlx::query!(
-        r#"
+    let done = within(
+        "mark a user synced",
+        sqlx::query!(
+            r#"
         UPDATE users SET keycloak_id = $3, keycloak_realm = $4, synced_at = now()
          WHERE id = $1 AND claim_no = $2
         "#,
-        user.id.as_uuid(),
-        user.claim_no,
-        account.id,
-        account.realm,
+            user.id.as_uuid(),
+            user.claim_no,
+            account.id,
+            account.realm,
+        )
+        .execute(pool),
     )
-    .execute(pool)
-    .await
-    .map_err(query("mark a user synced"))?;
+    .await?;
     Ok(Fenced::from_rows(done.rows_affected()))
 }
 
 /// Records that a mail is about to be sent, and takes the whole lease anew for it.
 pub async fn begin_mail(pool: &PgPool, user: &ClaimedUser, lease: Duration) -> Result<Fenced, StoreError> {
-    let done = sqlx::query!(
-        r#"
+    let done = within(
+        "record a mail attempt",
+        sqlx::query!(
+            r#"
         UPDATE users SET mail_attempts = mail_attempts + 1, leased_until = now() + make_interval(secs => $3)
          WHERE id = $1 AND claim_no = $2
         "#,
-        user.id.as_uuid(),
-        user.claim_no,
-        lease.as_secs_f64(),
+            user.id.as_uuid(),
+            user.claim_no,
+            lease.as_secs_f64(),
+        )
+        .execute(pool),
     )
-    .execute(pool)
-    .await
-    .map_err(query("record a mail attempt"))?;
+    .await?;
     Ok(Fenced::from_rows(done.rows_affected()))
 }
 
@@ -162,21 +170,23 @@ pub enum Served {
 
 /// A mail server took the mail that `mail_wanted` at the claim asked for.
 pub async fn mark_served(pool: &PgPool, user: &ClaimedUser) -> Result<Served, StoreError> {
-    let owes_another = sqlx::query_scalar!(
-        r#"
+    let owes_another = within(
+        "mark a user served",
+        sqlx::query_scalar!(
+            r#"
         UPDATE users
            SET mail_served = $3, mail_sent_at = now(), leased_until = NULL, attempts = 0, last_error = NULL,
                next_attempt_at = now()
          WHERE id = $1 AND claim_no = $2
         RETURNING mail_wanted > mail_served AS "owes_another!"
         "#,
-        user.id.as_uuid(),
-        user.claim_no,
-        user.mail_wanted,
+            user.id.as_uuid(),
+            user.claim_no,
+            user.mail_wanted,
+        )
+        .fetch_optional(pool),
     )
-    .fetch_optional(pool)
-    .await
-    .map_err(query("mark a user served"))?;
+    .await?;
     Ok(match owes_another {
         Some(true) => Served::OwesAnother,
         Some(false) => Served::Complete,
@@ -199,29 +209,33 @@ pub async fn postpone(
     delay: Duration,
     error: &str,
 ) -> Result<Fenced, StoreError> {
-    let done = sqlx::query!(
-        r#"
+    let done = within(
+        "postpone a user",
+        sqlx::query!(
+            r#"
         UPDATE users
            SET attempts = attempts - $3, next_attempt_at = now() + make_interval(secs => $4), last_error = $5,
                leased_until = NULL
          WHERE id = $1 AND claim_no = $2
         "#,
-        user.id.as_uuid(),
-        user.claim_no,
-        i32::from(attempt == Attempt::GivenBack),
-        delay.as_secs_f64(),
-        error,
+            user.id.as_uuid(),
+            user.claim_no,
+            i32::from(attempt == Attempt::GivenBack),
+            delay.as_secs_f64(),
+            error,
+        )
+        .execute(pool),
     )
-    .execute(pool)
-    .await
-    .map_err(query("postpone a user"))?;
+    .await?;
     Ok(Fenced::from_rows(done.rows_affected()))
 }
 
 /// Gives a user up until an operator looks, and says so in an event of the same statement.
 pub async fn park(pool: &PgPool, user: &ClaimedUser, reason: &str, error: &str) -> Result<Fenced, StoreError> {
-    let done = sqlx::query!(
-        r#"
+    let done = within(
+        "park a user",
+        sqlx::query!(
+            r#"
         WITH parked AS (
             UPDATE users SET parked_at = now(), parked_reason = $3, last_error = $4, leased_until = NULL
              WHERE id = $1 AND claim_no = $2
@@ -230,26 +244,28 @@ pub async fn park(pool: &PgPool, user: &ClaimedUser, reason: &str, error: &str) 
         INSERT INTO outbox (event_id, event_type, user_id, data, trace_context)
         SELECT $5, $6, id, $7, $8 FROM parked
         "#,
-        user.id.as_uuid(),
-        user.claim_no,
-        reason,
-        error,
-        Uuid::now_v7(),
-        EventType::UserParked.as_str(),
-        event::parked(user.id, reason),
-        Json(TraceContext::current()) as _,
+            user.id.as_uuid(),
+            user.claim_no,
+            reason,
+            error,
+            Uuid::now_v7(),
+            EventType::UserParked.as_str(),
+            event::parked(user.id, reason),
+            Json(TraceContext::current()) as _,
+        )
+        .execute(pool),
     )
-    .execute(pool)
-    .await
-    .map_err(query("park a user"))?;
+    .await?;
     Ok(Fenced::from_rows(done.rows_affected()))
 }
 
 /// Up to `limit` users whose time has come, the longest overdue first; rows that somebody is just claiming are
 /// passed over.
 pub async fn due(pool: &PgPool, limit: i64, with_mail: bool) -> Result<Vec<UserId>, StoreError> {
-    let ids = sqlx::query_scalar!(
-        r#"
+    let ids = within(
+        "find who is due",
+        sqlx::query_scalar!(
+            r#"
         SELECT id FROM users
          WHERE parked_at IS NULL AND (synced_at IS NULL OR mail_wanted > mail_served)
            AND next_attempt_at <= now()
@@ -259,19 +275,21 @@ pub async fn due(pool: &PgPool, limit: i64, with_mail: bool) -> Result<Vec<UserI
          LIMIT $1
            FOR UPDATE SKIP LOCKED
         "#,
-        limit,
-        with_mail,
+            limit,
+            with_mail,
+        )
+        .fetch_all(pool),
     )
-    .fetch_all(pool)
-    .await
-    .map_err(query("find who is due"))?;
+    .await?;
     Ok(ids.into_iter().map(UserId::from).collect())
 }
 
 /// How long until somebody is due whom nobody works on; `None` when there is no such user.
 pub async fn next_due(pool: &PgPool, with_mail: bool) -> Result<Option<Duration>, StoreError> {
-    let seconds = sqlx::query_scalar!(
-        r#"
+    let seconds = within(
+        "find when somebody is due",
+        sqlx::query_scalar!(
+            r#"
         SELECT extract(epoch FROM next_attempt_at - now())::float8 AS "seconds!" FROM users
          WHERE parked_at IS NULL AND (synced_at IS NULL OR mail_wanted > mail_served)
            AND (leased_until IS NULL OR leased_until < now())
@@ -279,10 +297,10 @@ pub async fn next_due(pool: &PgPool, with_mail: bool) -> Result<Option<Duration>
          ORDER BY next_attempt_at
          LIMIT 1
         "#,
-        with_mail,
+            with_mail,
+        )
+        .fetch_optional(pool),
     )
-    .fetch_optional(pool)
-    .await
-    .map_err(query("find when somebody is due"))?;
+    .await?;
     Ok(seconds.map(|seconds| Duration::from_secs_f64(seconds.max(0.0))))
 }

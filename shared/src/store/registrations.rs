@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, types::Json};
 use uuid::Uuid;
 
-use super::{StoreError, query};
+use super::{StoreError, query, within};
 use crate::{
     domain::user::{NewUser, Progress, UserId},
     event::{self, EventType},
@@ -49,8 +49,10 @@ async fn insert(
     event_grace: Duration,
 ) -> Result<Option<Registered>, StoreError> {
     let id = UserId::generate();
-    let created_at = sqlx::query_scalar!(
-        r#"
+    let created_at = within(
+        "register a user",
+        sqlx::query_scalar!(
+            r#"
         WITH new_user AS (
             INSERT INTO users (id, username, email, first_name, last_name, next_attempt_at)
             VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))
@@ -62,41 +64,43 @@ async fn insert(
         )
         SELECT created_at FROM new_user
         "#,
-        id.as_uuid(),
-        user.username.as_str(),
-        user.email.as_str(),
-        user.first_name.as_str(),
-        user.last_name.as_str(),
-        event_grace.as_secs_f64(),
-        Uuid::now_v7(),
-        EventType::UserCreated.as_str(),
-        event::about(id),
-        Json(trace) as _,
+            id.as_uuid(),
+            user.username.as_str(),
+            user.email.as_str(),
+            user.first_name.as_str(),
+            user.last_name.as_str(),
+            event_grace.as_secs_f64(),
+            Uuid::now_v7(),
+            EventType::UserCreated.as_str(),
+            event::about(id),
+            Json(trace) as _,
+        )
+        .fetch_optional(pool),
     )
-    .fetch_optional(pool)
-    .await
-    .map_err(query("register a user"))?;
+    .await?;
     Ok(created_at.map(|created_at| Registered::Created { id, created_at }))
 }
 
 async fn who_has_it(pool: &PgPool, user: &NewUser) -> Result<Registered, StoreError> {
-    let taken = sqlx::query!(
-        r#"
+    let taken = within(
+        "look up what is taken",
+        sqlx::query!(
+            r#"
         SELECT EXISTS (SELECT FROM users WHERE username = $1) AS "username!",
                EXISTS (SELECT FROM users WHERE lower(email) = lower($2)) AS "email!"
         "#,
-        user.username.as_str(),
-        user.email.as_str(),
+            user.username.as_str(),
+            user.email.as_str(),
+        )
+        .fetch_one(pool),
     )
-    .fetch_one(pool)
-    .await
-    .map_err(query("look up what is taken"))?;
+    .await?;
     Ok(Registered::Taken { username: taken.username, email: taken.email })
 }
 
 /// How far a user has come; `None` when there is no such user.
 pub async fn progress(pool: &PgPool, id: UserId) -> Result<Option<Progress>, StoreError> {
-    sqlx::query_as!(
+    within("read a user's progress", sqlx::query_as!(
         Progress,
         r#"
         SELECT created_at, synced_at, mail_sent_at, mail_wanted > mail_served AS "mail_is_owed!", parked_at, parked_reason
@@ -104,7 +108,5 @@ pub async fn progress(pool: &PgPool, id: UserId) -> Result<Option<Progress>, Sto
         "#,
         id.as_uuid(),
     )
-    .fetch_optional(pool)
-    .await
-    .map_err(query("read a user's progress"))
+    .fetch_optional(pool)).await
 }
