@@ -13,7 +13,8 @@ use shared::{
     telemetry::{LogSection, OtelSection},
 };
 use worker::config::{
-    AmqpSection, BreakerSection, KeycloakSection, MailSection, ProvisionSection, RelaySection, WorkerSection,
+    breaker::BreakerSection, broker::AmqpSection, keycloak::KeycloakSection, mail::MailSection, process::WorkerSection,
+    provision::ProvisionSection, relay::RelaySection,
 };
 
 use crate::harness::{process::Binary, source};
@@ -42,9 +43,8 @@ fn the_example_names_every_variable_and_no_other() {
 
 #[test]
 fn the_example_shows_the_defaults() {
-    let source = ["shared/src/config.rs", "shared/src/telemetry.rs", "api/src/config.rs", "worker/src/config.rs"]
-        .map(|path| fs::read_to_string(source::root().join(path)).expect("the source is there"))
-        .concat();
+    let source: String =
+        source::below(&["shared/src", "api/src", "worker/src"]).into_iter().map(|file| file.code).collect();
     for (name, _) in example() {
         let read = NOT_IN_A_SECTION.contains(&name.as_str())
             || name.starts_with("OTEL_")

@@ -13,7 +13,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::config::BreakerConfig;
+use crate::config::breaker::BreakerConfig;
 
 /// From here on the ramp is over.
 const RAMPED_UP: usize = 64;

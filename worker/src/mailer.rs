@@ -5,7 +5,7 @@ use std::sync::Arc;
 use shared::store::provisioning::Account;
 
 use crate::{
-    config::MailConfig,
+    config::mail::MailConfig,
     keycloak::{client::KeycloakClient, error::KeycloakError, users::SetupMail},
 };
 

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     account,
     breaker::{Breaker, Opened, Pass},
-    config::{ProvisionConfig, WorkerConfig},
+    config::{WorkerConfig, provision::ProvisionConfig},
     evidence::Evidence,
     keycloak::client::KeycloakClient,
     mailer::Mailer,

@@ -26,7 +26,7 @@ use crate::{
         connection::{BrokerError, Link, confirming_channel, within},
         message, topology,
     },
-    config::{BrokerConfig, RelayConfig},
+    config::{broker::BrokerConfig, relay::RelayConfig},
 };
 
 pub struct Relay {

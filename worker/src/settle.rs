@@ -13,7 +13,7 @@ use crate::{
         connection::{BrokerError, confirming_channel, connect, within},
         message, topology,
     },
-    config::BrokerConfig,
+    config::broker::BrokerConfig,
 };
 
 /// What becomes of a message.

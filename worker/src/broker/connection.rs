@@ -19,7 +19,7 @@ use shared::telemetry::chain;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::BrokerConfig;
+use crate::config::broker::BrokerConfig;
 
 /// For a call that the broker answers at once when it is well.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);

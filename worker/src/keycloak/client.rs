@@ -9,7 +9,7 @@ use shared::trace_context::TraceContext;
 use url::Url;
 
 use super::{error::KeycloakError, token::TokenSource};
-use crate::config::KeycloakConfig;
+use crate::config::keycloak::KeycloakConfig;
 
 /// Asks one realm of one Keycloak.
 pub struct KeycloakClient {

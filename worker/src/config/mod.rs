@@ -1,0 +1,169 @@
+//! What the worker reads from the environment, a file for each section, and the rules that its times must keep.
+
+pub mod breaker;
+pub mod broker;
+pub mod keycloak;
+pub mod mail;
+pub mod process;
+pub mod provision;
+pub mod relay;
+
+use std::time::Duration;
+
+use shared::{
+    backoff::Backoff,
+    config::{ConfigError, DatabaseConfig, DatabaseSection, Environment, Stage, SweepSection, UsherSection},
+    telemetry::{LogSection, TelemetryConfig},
+};
+
+use self::{
+    breaker::{BreakerConfig, BreakerSection},
+    broker::{AmqpSection, BrokerConfig},
+    keycloak::{KeycloakConfig, KeycloakSection},
+    mail::{MailConfig, MailSection},
+    process::{ProcessConfig, WorkerSection},
+    provision::{ProvisionConfig, ProvisionSection},
+    relay::{RelayConfig, RelaySection},
+};
+
+/// Everything, parsed.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    pub stage: Stage,
+    pub database: DatabaseConfig,
+    pub telemetry: TelemetryConfig,
+    pub process: ProcessConfig,
+    pub broker: BrokerConfig,
+    pub relay: RelayConfig,
+    pub provision: ProvisionConfig,
+    pub sweep_interval: Duration,
+    pub breaker: BreakerConfig,
+    pub keycloak: KeycloakConfig,
+    pub mail: MailConfig,
+}
+
+impl WorkerConfig {
+    pub fn read(mut environment: Environment) -> Result<Self, ConfigError> {
+        let config = Self::parse(&mut environment);
+        if let Some(config) = &config {
+            config.check(&mut environment);
+        }
+        environment.finish(config)
+    }
+
+    fn parse(environment: &mut Environment) -> Option<Self> {
+        // Every section is read before the first `?`, so that all faults are found.
+        let stage = UsherSection::read(environment);
+        let database = DatabaseSection::read(environment);
+        let telemetry = LogSection::read(environment);
+        let process = WorkerSection::read(environment);
+        let broker = AmqpSection::read(environment);
+        let relay = RelaySection::read(environment);
+        let provision = ProvisionSection::read(environment);
+        let sweep_interval = SweepSection::read(environment);
+        let breaker = BreakerSection::read(environment);
+        let keycloak = KeycloakSection::read(environment);
+        let mail = MailSection::read(environment);
+        Some(Self {
+            stage: stage?,
+            database: database?,
+            telemetry: telemetry?,
+            process: process?,
+            broker: broker?,
+            relay: relay?,
+            provision: provision?,
+            sweep_interval: sweep_interval?,
+            breaker: breaker?,
+            keycloak: keycloak?,
+            mail: mail?,
+        })
+    }
+
+    /// Each time must outlast the one before it, or a slow step would be cut off in a place where nobody knows its end.
+    fn check(&self, environment: &mut Environment) {
+        let chain = [
+            ("the realm's SMTP timeouts (MAIL_REALM_TIMEOUT)", self.mail.realm_timeout),
+            ("MAIL_DEADLINE", self.mail.deadline),
+            ("WORKER_DRAIN_TIMEOUT", self.process.drain_timeout),
+            ("WORKER_TERMINATION_GRACE", self.process.termination_grace),
+        ];
+        for [(shorter, one), (longer, other)] in chain.array_windows() {
+            if one >= other {
+                environment.fault::<()>(format!("{longer} must be longer than {shorter}"));
+            }
+        }
+        let longest = self.mail.deadline.max(self.keycloak.deadline);
+        if self.provision.lease < longest + self.provision.lease_margin {
+            environment.fault::<()>(
+                "PROVISION_LEASE must be longer than MAIL_DEADLINE and KEYCLOAK_DEADLINE, by PROVISION_LEASE_MARGIN",
+            );
+        }
+        if self.keycloak.timeout > self.keycloak.deadline {
+            environment.fault::<()>("KEYCLOAK_DEADLINE must not be shorter than KEYCLOAK_TIMEOUT");
+        }
+    }
+}
+
+fn seconds(number: u64) -> Duration {
+    Duration::from_secs(number)
+}
+
+/// The delays `{name}_BASE` to `{name}_MAX`.
+fn backoff(
+    environment: &mut Environment,
+    name: &str,
+    base: Option<Duration>,
+    max: Option<Duration>,
+) -> Option<Backoff> {
+    Backoff::try_new(base?, max?).map_or_else(|error| environment.fault(format!("{name}_BASE and _MAX: {error}")), Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEEDED: [(&str, &str); 8] = [
+        ("DATABASE_URL", "postgres://localhost/usher"),
+        ("AMQP_URL", "amqp://localhost"),
+        ("KEYCLOAK_URL", "http://localhost:8080"),
+        ("KEYCLOAK_REALM", "usher"),
+        ("KEYCLOAK_CLIENT_ID", "usher-app"),
+        ("KEYCLOAK_ADMIN_CLIENT_ID", "usher-provisioner"),
+        ("KEYCLOAK_ADMIN_CLIENT_SECRET", "secret"),
+        ("MAIL_REDIRECT_URI", "https://app.example.org/"),
+    ];
+
+    fn read(more: &[(&str, &str)]) -> Result<WorkerConfig, ConfigError> {
+        let variables = NEEDED.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        WorkerConfig::read(Environment::of(variables))
+    }
+
+    #[test]
+    fn the_defaults_keep_the_rules() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.mail.client_id, "usher-app");
+        assert_eq!(config.provision.concurrency, 16);
+    }
+
+    #[test]
+    fn every_missing_variable_is_named_at_once() {
+        let error = WorkerConfig::read(Environment::of([])).unwrap_err().to_string();
+        for (name, _) in NEEDED {
+            assert!(error.contains(name), "{name} is missing in:\n{error}");
+        }
+    }
+
+    #[test]
+    fn times_that_cut_each_other_off_are_refused() {
+        for (name, value) in [
+            ("MAIL_DEADLINE", "13s"),
+            ("WORKER_DRAIN_TIMEOUT", "15s"),
+            ("WORKER_TERMINATION_GRACE", "20s"),
+            ("PROVISION_LEASE", "24s"),
+            ("KEYCLOAK_TIMEOUT", "16s"),
+            ("RELAY_RETRY_MAX", "1ms"),
+        ] {
+            assert!(read(&[(name, value)]).is_err(), "{name}={value}");
+        }
+    }
+}
