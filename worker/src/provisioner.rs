@@ -4,10 +4,13 @@
 //! and does what is missing. Doing it twice, at once or by anybody, changes nothing more.
 
 use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use shared::{
     backoff::jittered,
     domain::user::UserId,
@@ -69,6 +72,8 @@ pub enum Provisioned {
     Overtaken,
     /// Not begun: Keycloak is down, or the process is ending.
     Paused,
+    /// A defect of ours. The attempt counts, and when the lease ends somebody tries again.
+    Panicked,
 }
 
 /// Why a run stops before its end.
@@ -114,6 +119,10 @@ impl Provisioner {
     /// Does what is missing for one user. An error says that the database did not answer, so nothing can be known.
     #[tracing::instrument(skip_all, fields(user.id = %id))]
     pub async fn provision(&self, id: UserId) -> Result<Provisioned, StoreError> {
+        survive(self.run(id)).await.unwrap_or(Ok(Provisioned::Panicked))
+    }
+
+    async fn run(&self, id: UserId) -> Result<Provisioned, StoreError> {
         let entered = self.closing.run_until_cancelled(async {
             let slot = self.slots.acquire().await.map_err(|_| Opened)?;
             Ok::<_, Opened>((slot, self.breakers.keycloak.enter().await?))
@@ -248,6 +257,12 @@ impl Provisioner {
     }
 }
 
+/// A panic ends the run of one user and no other.
+async fn survive<T>(run: impl Future<Output = T>) -> Option<T> {
+    let ended = AssertUnwindSafe(run).catch_unwind().await;
+    ended.inspect_err(|_| tracing::error!("a run panicked; the others go on")).ok()
+}
+
 /// Tells the breakers what a mail's answer says about each downstream.
 fn report(sent: &Result<(), Failure>, mail: Pass<'_>, keycloak: Option<Pass<'_>>) {
     let blame = sent.as_ref().err().map(Failure::blame);
@@ -278,4 +293,20 @@ fn fenced(written: Fenced) -> Result<(), Stop> {
 
 fn milestone(user: &ClaimedUser, milestone: &'static str) {
     tracing::debug!(target: MILESTONE, milestone, "user.id" = %user.id, "a user came further");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_one_run_harms_no_other() {
+        let slots = Semaphore::new(1);
+        let panics = async {
+            let _slot = slots.acquire().await;
+            panic!("a defect");
+        };
+        assert_eq!(survive(panics).await, None);
+        assert_eq!(survive(async { slots.available_permits() }).await, Some(1), "the slot is free again");
+    }
 }
