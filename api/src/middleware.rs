@@ -121,3 +121,37 @@ async fn within_the_deadline(request: Request, next: Next) -> Response {
     let answer = tokio::time::timeout(DEADLINE, next.run(request)).await;
     answer.unwrap_or_else(|_elapsed| ApiError::Late.into_response())
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::StatusCode, routing::post};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn answer(request: axum::http::request::Builder) -> Response {
+        async fn panics() {
+            panic!("on purpose")
+        }
+        let router = around(Router::new().route("/panics", post(panics)));
+        router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_error_is_a_problem() {
+        for (method, path, status) in [("POST", "/panics", 500), ("GET", "/panics", 405), ("GET", "/nothing", 404)] {
+            let response = answer(Request::builder().method(method).uri(path)).await;
+            assert_eq!(response.status(), StatusCode::from_u16(status).unwrap(), "{method} {path}");
+            assert!(is_problem(response.headers()), "{method} {path}");
+            assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_plain_request_id_is_kept_and_any_other_replaced() {
+        let kept = answer(Request::builder().uri("/").header(REQUEST_ID, "abc-1")).await;
+        assert_eq!(kept.headers()[REQUEST_ID], "abc-1");
+        let replaced = answer(Request::builder().uri("/").header(REQUEST_ID, "ada@example.org")).await;
+        assert_eq!(replaced.headers()[REQUEST_ID].len(), 36);
+    }
+}
