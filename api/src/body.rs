@@ -1,4 +1,4 @@
-//! A request body that is a JSON object.
+//! A request body, and one that is a JSON object.
 
 use std::time::Duration;
 
@@ -23,20 +23,23 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        if !is_json(request.headers()) {
+        if media_type(request.headers()) != "application/json" {
             return Err(ApiError::MediaType);
         }
-        let body =
-            timeout(PATIENCE, Bytes::from_request(request, state)).await.map_err(|_elapsed| ApiError::SlowBody)?;
-        object(&body.map_err(unread)?).map(Self)
+        object(&read(request, state).await?).map(Self)
     }
 }
 
-/// `application/json`, with whatever parameters.
-fn is_json(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = media_type.split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/json")
+/// The media type of a body in lower case, without its parameters.
+pub fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// The whole body, if it comes in time.
+pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    let body = timeout(PATIENCE, Bytes::from_request(request, state)).await.map_err(|_elapsed| ApiError::SlowBody)?;
+    body.map_err(unread)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "has the shape that map_err wants")]
@@ -47,11 +50,7 @@ fn unread(rejection: BytesRejection) -> ApiError {
 fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
     match serde_json::from_slice(body).map_err(ApiError::Syntax)? {
         Value::Object(fields) => Ok(fields),
-        _ => Err(ApiError::Invalid(vec![Fault {
-            code: "type",
-            detail: "must be a JSON object".to_owned(),
-            pointer: "#".to_owned(),
-        }])),
+        _ => Err(ApiError::Invalid(vec![Fault::of_all("type", "must be a JSON object")])),
     }
 }
 
@@ -62,18 +61,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_json_is_json() {
-        for (value, json) in [
-            ("application/json", true),
-            ("Application/JSON; charset=utf-8", true),
-            ("application/problem+json", false),
-            ("text/plain", false),
-            ("", false),
+    fn parameters_of_a_media_type_do_not_matter() {
+        for (value, expected) in [
+            ("application/json", "application/json"),
+            ("Application/JSON; charset=utf-8", "application/json"),
+            ("application/problem+json", "application/problem+json"),
+            ("", ""),
         ] {
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(value))]);
-            assert_eq!(is_json(&headers), json, "{value}");
+            assert_eq!(media_type(&headers), expected, "{value}");
         }
-        assert!(!is_json(&HeaderMap::new()));
+        assert_eq!(media_type(&HeaderMap::new()), "");
     }
 
     #[test]

@@ -3,9 +3,12 @@
 //! The texts are the `detail` of the answer, so they are written here or in the domain; what a driver says stays in
 //! the source and goes into the log.
 
-use axum::http::StatusCode;
+use std::time::Duration;
 
-use crate::{database::DatabaseError, fields::Fault, registration::RegisterError};
+use axum::http::StatusCode;
+use shared::domain::idempotency_key::InvalidIdempotencyKey;
+
+use crate::{database::DatabaseError, fields::Fault, registration::RegisterError, tokens::error::AuthError};
 
 /// Why a request was not answered with success.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +27,16 @@ pub enum ApiError {
     Invalid(Vec<Fault>),
     #[error("somebody else has what errors lists")]
     Taken { username: bool, email: bool },
+    #[error("the header Idempotency-Key {0}")]
+    IdempotencyKey(#[source] InvalidIdempotencyKey),
+    #[error("this Idempotency-Key was sent with another body; take a new key for a new registration")]
+    KeyReused,
     #[error("there is no user with this id")]
     UnknownUser,
+    #[error("too many requests; try again when Retry-After says")]
+    TooMany { wait: Duration },
+    #[error("more is being asked than can be done at once; try again in a moment")]
+    Overloaded,
     #[error("this is not possible right now; try again in a few seconds")]
     Unavailable(#[source] DatabaseError),
     #[error("the request took too long; try again in a few seconds")]
@@ -34,6 +45,8 @@ pub enum ApiError {
     Internal(#[source] DatabaseError),
     #[error("something went wrong on our side")]
     Panicked,
+    #[error(transparent)]
+    Auth(#[from] AuthError),
     /// An error that the router or the file server answered by itself.
     #[error("{}", plainly(*.0))]
     Plain(StatusCode),
@@ -51,13 +64,37 @@ impl ApiError {
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_fields"),
             Self::Taken { username: true, .. } => (StatusCode::CONFLICT, USERNAME_TAKEN),
             Self::Taken { username: false, .. } => (StatusCode::CONFLICT, EMAIL_TAKEN),
+            Self::IdempotencyKey(_) => (StatusCode::BAD_REQUEST, "invalid_idempotency_key"),
+            Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+            Self::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::UnknownUser => (StatusCode::NOT_FOUND, "user_not_found"),
             Self::Unavailable(_) | Self::Late => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Internal(_) | Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL),
+            Self::Auth(error) => error.kind(),
             Self::Plain(StatusCode::NOT_FOUND) => (StatusCode::NOT_FOUND, "not_found"),
             Self::Plain(StatusCode::METHOD_NOT_ALLOWED) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Plain(status) if status.is_client_error() => (*status, "bad_request"),
             Self::Plain(status) => (*status, INTERNAL),
+        }
+    }
+
+    /// In how many seconds it is worth to ask again, where that is known.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            // Rounded up: a second too early is refused again.
+            Self::TooMany { wait } => Some(wait.as_secs() + 1),
+            Self::Overloaded => Some(1),
+            _ if self.kind().0 == StatusCode::SERVICE_UNAVAILABLE => Some(5),
+            _ => None,
+        }
+    }
+
+    /// `WWW-Authenticate`.
+    pub fn challenge(&self) -> Option<String> {
+        match self {
+            Self::Auth(error) => error.challenge(),
+            _ => None,
         }
     }
 
@@ -102,6 +139,7 @@ impl From<RegisterError> for ApiError {
     fn from(error: RegisterError) -> Self {
         match error {
             RegisterError::Taken { username, email } => Self::Taken { username, email },
+            RegisterError::OtherRequest => Self::KeyReused,
             RegisterError::Commit(error) => error.into(),
         }
     }
@@ -129,6 +167,10 @@ mod tests {
             (ApiError::Taken { username: false, email: true }, 409, "email_taken"),
             (ApiError::Taken { username: true, email: true }, 409, "username_taken"),
             (ApiError::UnknownUser, 404, "user_not_found"),
+            (ApiError::IdempotencyKey(InvalidIdempotencyKey), 400, "invalid_idempotency_key"),
+            (ApiError::KeyReused, 422, "idempotency_key_reused"),
+            (ApiError::TooMany { wait: Duration::ZERO }, 429, "too_many_requests"),
+            (ApiError::Overloaded, 503, "overloaded"),
             (DatabaseError::Late.into(), 503, "unavailable"),
             (refused().into(), 500, "internal"),
             (ApiError::Late, 503, "unavailable"),
@@ -140,6 +182,14 @@ mod tests {
         ] {
             assert_eq!(error.kind(), (StatusCode::from_u16(status).unwrap(), code), "{error:?}");
         }
+    }
+
+    #[test]
+    fn whoever_may_ask_again_is_told_when() {
+        assert_eq!(ApiError::TooMany { wait: Duration::from_millis(5_001) }.retry_after(), Some(6));
+        assert_eq!(ApiError::Overloaded.retry_after(), Some(1));
+        assert_eq!(ApiError::from(DatabaseError::Late).retry_after(), Some(5));
+        assert_eq!(ApiError::UnknownUser.retry_after(), None);
     }
 
     #[test]

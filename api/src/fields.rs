@@ -34,6 +34,11 @@ impl Fault {
     pub fn new(code: &'static str, detail: impl Display, field: &str) -> Self {
         Self { code, detail: detail.to_string(), pointer: pointer(field) }
     }
+
+    /// Of the body as a whole.
+    pub fn of_all(code: &'static str, detail: &str) -> Self {
+        Self { code, detail: detail.to_owned(), pointer: "#".to_owned() }
+    }
 }
 
 impl Fields {

@@ -1,11 +1,13 @@
 //! The api: accepts a registration and commits it. Everything after that is the worker's.
 //!
 //! In reading order: the table of addresses ([`routes`]), what a client sends ([`body`], [`fields`], [`new_user`]), the
-//! one thing that is done with it ([`registration`], [`database`]), and how errors are told ([`error`], [`problem`]).
-//! Around it stand [`middleware`], [`listener`], [`config`] and [`state`].
+//! two things that are done with it ([`registration`], [`mail_request`], both by way of [`database`]), and how errors are
+//! told ([`error`], [`problem`]); beside it, what is done with Keycloak ([`tokens`]). Around it stand [`middleware`], [`limits`], [`security_headers`], [`listener`],
+//! [`cleanup`], [`config`] and [`state`].
 //!
-//! Deliberately absent: SQL, which stands in `shared::store`, and RabbitMQ, Keycloak and mail. A registration must
-//! neither wait for them nor fail with them, so there is no client of theirs that it could call.
+//! Deliberately absent: SQL, which stands in `shared::store`, and RabbitMQ and mail. A registration must neither wait
+//! for them nor fail with them, so there is no client of theirs that it could call. Nor does it touch the one of
+//! Keycloak, which hands tokens out and checks them.
 
 pub mod routes;
 
@@ -14,17 +16,23 @@ pub mod fields;
 pub mod new_user;
 
 pub mod database;
+pub mod mail_request;
 pub mod registration;
+
+pub mod tokens;
 
 pub mod error;
 pub mod problem;
 
+pub mod cleanup;
 pub mod config;
+pub mod limits;
 pub mod listener;
 pub mod middleware;
+pub mod security_headers;
 pub mod state;
 
-use std::{convert::Infallible, io, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use shared::{
     config::Stage,
@@ -37,10 +45,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::ApiConfig,
-    listener::{ListenError, Listener},
+    cleanup::Cleanup,
+    config::{ApiConfig, MigrationConfig, callers::Origins},
+    limits::Limits,
+    listener::{ListenError, Listener, Patience},
     routes::health::Probe,
     state::AppState,
+    tokens::Tokens,
 };
 
 /// The api, bound and not yet serving.
@@ -49,6 +60,9 @@ pub struct App {
     public: Listener,
     ops: Listener,
     state: AppState,
+    patience: Patience,
+    origins: Origins,
+    cleanup: Cleanup,
     /// One connection for what must not queue behind registrations: the bell and the readiness probe.
     side: PgPool,
     /// Whether it is left to find out that the database does not forget.
@@ -62,10 +76,12 @@ pub enum BuildError {
     Listen(#[from] ListenError),
     #[error("could not set up the database")]
     Database(#[from] StoreError),
+    #[error("could not set up the HTTP client for Keycloak")]
+    Keycloak(#[from] reqwest::Error),
 }
 
 impl App {
-    /// Binds both listeners. The database may be away; in production it must not be one that forgets.
+    /// Binds both listeners. Keycloak may be away, and so may the database; in production it must not be one that forgets.
     pub async fn build(config: ApiConfig) -> Result<Self, BuildError> {
         let pool =
             store::connect(&config.database.url, config.database.max_connections, SessionLimits::API, "usher-api")?;
@@ -73,8 +89,19 @@ impl App {
         let public = Listener::bind("API_LISTEN", config.server.listen).await?;
         let ops = Listener::bind("API_OPS_LISTEN", config.server.ops_listen).await?;
         let unproven = config.stage == Stage::Production && !is_durable(&side).await?;
-        let state = AppState { pool, bell: Bell::default(), event_grace: config.event_grace };
-        Ok(Self { public, ops, state, side, unproven })
+        let cooldown = config.mail_requests.cooldown;
+        let cleanup = Cleanup { pool: pool.clone(), interval: config.cleanup_interval, cooldown };
+        let state = AppState {
+            pool,
+            bell: Bell::default(),
+            event_grace: config.event_grace,
+            idempotency_ttl: config.idempotency_ttl,
+            mail_requests: config.mail_requests,
+            limits: Limits::new(&config.limits, config.proxies),
+            tokens: Arc::new(Tokens::new(&config.keycloak, &config.tokens)?),
+        };
+        let (patience, origins) = (config.server.patience, config.origins);
+        Ok(Self { public, ops, state, patience, origins, cleanup, side, unproven })
     }
 
     /// Where the public listener is, also when its port was left to the system.
@@ -89,7 +116,7 @@ impl App {
 
     /// Serves until `lifecycle` shuts down. Health and the bell stay until the last request is answered.
     pub fn spawn(self, lifecycle: &Lifecycle) {
-        let Self { public, ops, state, side, unproven } = self;
+        let Self { public, ops, state, patience, origins, cleanup, side, unproven } = self;
         let shutdown = lifecycle.shutdown();
         let drained = CancellationToken::new();
         if unproven {
@@ -97,7 +124,22 @@ impl App {
         }
         let probe = Probe { pool: side.clone(), shutdown: shutdown.clone() };
         let health = routes::health::router(probe);
-        lifecycle.spawn("health", ops.serve(health, drained.clone().cancelled_owned()));
+        lifecycle.spawn("cleanup", cleanup.run(shutdown.clone()));
+        lifecycle.spawn("limits", state.limits.clone().keep_small(shutdown.clone()));
+        lifecycle.spawn("health", {
+            let drained = drained.clone();
+            async move {
+                ops.serve(health, patience, drained.cancelled()).await;
+                Ok::<_, Infallible>(())
+            }
+        });
+        lifecycle.spawn("keys", {
+            let (keys, drained) = (Arc::clone(&state.tokens.keys), drained.clone());
+            async move {
+                keys.run(drained).await;
+                Ok::<_, Infallible>(())
+            }
+        });
         lifecycle.spawn("bell", {
             let (bell, drained) = (state.bell.clone(), drained.clone());
             async move {
@@ -109,9 +151,9 @@ impl App {
         lifecycle.spawn("http", async move {
             let _last = drained.drop_guard();
             let pool = state.pool.clone();
-            public.serve(routes::router(state), shutdown.cancelled_owned()).await?;
+            public.serve(routes::router(state, &origins), patience, shutdown.cancelled()).await;
             close(&pool).await;
-            Ok::<_, io::Error>(())
+            Ok::<_, Infallible>(())
         });
     }
 }
@@ -139,7 +181,7 @@ pub async fn serve(config: ApiConfig) -> Result<ExitCode, BuildError> {
 }
 
 /// Brings the database up to date.
-pub async fn migrate(config: ApiConfig) -> Result<ExitCode, StoreError> {
+pub async fn migrate(config: MigrationConfig) -> Result<ExitCode, StoreError> {
     let pool = store::connect(&config.database.url, 1, SessionLimits::API, "usher-api/migrate")?;
     store::migrate(&pool).await?;
     tracing::info!("the database is up to date");

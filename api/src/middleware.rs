@@ -1,21 +1,33 @@
-//! What happens around every request of the public listener, from the outside in: an id, a span, two headers, a
-//! problem document for every error, and an answer for a handler that panics, hangs or is sent too much.
+//! What happens around every request of the public listener, from the outside in: an id, a span, headers for browsers,
+//! a problem document for every error, an answer for a handler that panics or hangs, and a refusal of what is too much:
+//! at once, from one client, in one body.
 
 use std::time::Duration;
 
 use axum::{
     Router,
     extract::{DefaultBodyLimit, MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
-    middleware::{Next, from_fn, map_response},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    middleware::{Next, from_fn, from_fn_with_state, map_response},
     response::{IntoResponse, Response},
 };
 use shared::trace_context::TraceContext;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::util::option_layer;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowOrigin, CorsLayer},
+};
 use tracing::{Instrument as _, Span, field};
 use uuid::Uuid;
 
-use crate::{error::ApiError, problem};
+use crate::{
+    config::callers::Origins,
+    error::ApiError,
+    limits::{self, Limits},
+    problem,
+    routes::users,
+    security_headers,
+};
 
 /// A registration has some hundred bytes.
 const MAX_BODY: usize = 16 * 1024;
@@ -30,15 +42,31 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 struct RequestId(HeaderValue);
 
 /// Wraps a router; the last layer is the outermost.
-pub fn around(router: Router) -> Router {
+pub fn around(router: Router, limits: &Limits, origins: &Origins) -> Router {
     router
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(limits.clone(), limits::by_client))
+        .layer(from_fn_with_state(limits.clone(), limits::by_load))
         .layer(from_fn(within_the_deadline))
         .layer(CatchPanicLayer::custom(|_panic| ApiError::Panicked.into_response()))
         .layer(map_response(as_problem))
-        .layer(map_response(not_to_be_sniffed))
+        .layer(option_layer(cors(origins)))
+        .layer(from_fn(security_headers::add))
         .layer(from_fn(in_a_span))
         .layer(from_fn(with_an_id))
+}
+
+/// Only what is configured is allowed: without it browsers keep every page but our own away.
+fn cors(Origins(origins): &Origins) -> Option<CorsLayer> {
+    let layer = || {
+        CorsLayer::new()
+            .allow_origin(AllowOrigin::list(origins.clone()))
+            .allow_methods([Method::GET, Method::POST])
+            .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION, users::IDEMPOTENCY_KEY])
+            .expose_headers([header::LOCATION, header::RETRY_AFTER, REQUEST_ID, users::REPLAYED])
+            .max_age(Duration::from_hours(1))
+    };
+    (!origins.is_empty()).then(layer)
 }
 
 /// Takes the caller's id over when it is plain, so that nothing else gets into our logs by it.
@@ -95,11 +123,6 @@ fn span_of(request: &Request) -> Span {
     )
 }
 
-async fn not_to_be_sniffed(mut response: Response) -> Response {
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
-}
-
 /// Turns the errors that the router answers by itself (no such path, not this method) into problem documents.
 async fn as_problem(response: Response) -> Response {
     let is_error = response.status().is_client_error() || response.status().is_server_error();
@@ -124,17 +147,32 @@ async fn within_the_deadline(request: Request, next: Next) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use axum::{body::Body, http::StatusCode, routing::post};
+    use axum::{
+        body::Body,
+        http::{StatusCode, request::Builder},
+        routing::post,
+    };
+    use shared::config::{Environment, Setting as _};
     use tower::ServiceExt as _;
 
     use super::*;
+    use crate::{config::limits::LimitSection, limits::address::TrustedProxies};
 
-    async fn answer(request: axum::http::request::Builder) -> Response {
+    fn limits() -> Limits {
+        let mut environment = Environment::of([]);
+        Limits::new(&LimitSection::read(&mut environment).unwrap(), TrustedProxies::default())
+    }
+
+    async fn answer_from(origins: &Origins, request: Builder) -> Response {
         async fn panics() {
             panic!("on purpose")
         }
-        let router = around(Router::new().route("/panics", post(panics)));
+        let router = around(Router::new().route("/panics", post(panics)), &limits(), origins);
         router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    async fn answer(request: Builder) -> Response {
+        answer_from(&Origins::default(), request).await
     }
 
     #[tokio::test]
@@ -153,5 +191,24 @@ mod tests {
         assert_eq!(kept.headers()[REQUEST_ID], "abc-1");
         let replaced = answer(Request::builder().uri("/").header(REQUEST_ID, "ada@example.org")).await;
         assert_eq!(replaced.headers()[REQUEST_ID].len(), 36);
+    }
+
+    fn preflight(origin: &str) -> Builder {
+        let request = Request::builder().method("OPTIONS").uri("/panics").header(header::ORIGIN, origin);
+        request.header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST")
+    }
+
+    #[tokio::test]
+    async fn scripts_of_other_pages_may_call_only_when_their_page_is_named() {
+        const ALLOWED: HeaderName = header::ACCESS_CONTROL_ALLOW_ORIGIN;
+        let response = answer(preflight("https://example.org")).await;
+        assert_eq!(response.status(), 405);
+        assert!(!response.headers().contains_key(ALLOWED));
+        let named = Origins::parse("https://example.org").unwrap();
+        let response = answer_from(&named, preflight("https://example.org")).await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()[ALLOWED], "https://example.org");
+        let response = answer_from(&named, preflight("https://example.com")).await;
+        assert!(!response.headers().contains_key(ALLOWED));
     }
 }

@@ -47,7 +47,7 @@ pub fn parse(body: Map<String, Value>) -> Result<NewUser, Vec<Fault>> {
     }
 }
 
-fn username_code(error: InvalidUsername) -> &'static str {
+pub fn username_code(error: InvalidUsername) -> &'static str {
     match error {
         InvalidUsername::Length => "length",
         InvalidUsername::Character => "character",
@@ -55,7 +55,7 @@ fn username_code(error: InvalidUsername) -> &'static str {
     }
 }
 
-fn email_code(error: InvalidEmail) -> &'static str {
+pub fn email_code(error: InvalidEmail) -> &'static str {
     match error {
         InvalidEmail::Form => "form",
         InvalidEmail::TooLong => "length",

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use opentelemetry::trace::TraceContextExt as _;
@@ -16,9 +16,6 @@ use crate::{error::ApiError, fields::Fault};
 
 /// The media type of a problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
-
-/// Seconds after which a caller may try again.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// A problem document (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
@@ -76,8 +73,11 @@ impl IntoResponse for ApiError {
         }
         let content_type = (header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         let mut response = (status, [content_type], Json(Problem::of(&self))).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        if let Some(seconds) = self.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(challenge) = self.challenge().and_then(|text| HeaderValue::from_str(&text).ok()) {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

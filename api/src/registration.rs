@@ -5,8 +5,14 @@
 
 use chrono::{DateTime, Utc};
 use shared::{
-    domain::user::{NewUser, UserId},
-    store::registrations::{self, Registered},
+    domain::{
+        idempotency_key::IdempotencyKey,
+        user::{NewUser, UserId},
+    },
+    store::{
+        idempotency_keys::Keyed,
+        registrations::{self, Attendant, Registered},
+    },
     telemetry::MILESTONE,
     trace_context::TraceContext,
 };
@@ -23,6 +29,8 @@ pub struct Created {
     pub id: UserId,
     pub created_at: DateTime<Utc>,
     pub user: NewUser,
+    /// By an earlier request with the same key.
+    pub before: bool,
 }
 
 /// Why somebody was not registered.
@@ -30,20 +38,28 @@ pub struct Created {
 pub enum RegisterError {
     #[error("somebody else has the username or the address")]
     Taken { username: bool, email: bool },
+    #[error("the key belongs to another request")]
+    OtherRequest,
     #[error("could not commit the registration")]
     Commit(#[from] DatabaseError),
 }
 
-/// Commits the user together with the event, and lets the relay know.
-pub async fn register(state: &AppState, user: NewUser) -> Result<Created, RegisterError> {
+/// Commits the user together with the event, and lets the relay know. What was committed under the same key before is
+/// found instead.
+pub async fn register(state: &AppState, user: NewUser, key: Option<IdempotencyKey>) -> Result<Created, RegisterError> {
     let trace = TraceContext::current();
-    match database::ask(registrations::register(&state.pool, &user, &trace, state.event_grace)).await? {
-        Registered::Taken { username, email } => Err(RegisterError::Taken { username, email }),
-        Registered::Created { id, created_at } => {
-            state.bell.ring();
-            Span::current().record("user.id", display(id));
-            tracing::debug!(target: MILESTONE, milestone = "committed", "user.id" = %id, "the user is committed");
-            Ok(Created { id, created_at, user })
-        }
+    let key = key.map(|key| Keyed { key, ttl: state.idempotency_ttl });
+    let with = Attendant { trace: &trace, event_grace: state.event_grace, key: key.as_ref() };
+    let (id, created_at, before) = match database::ask(registrations::register(&state.pool, &user, with)).await? {
+        Registered::Created { id, created_at } => (id, created_at, false),
+        Registered::Before { id, created_at } => (id, created_at, true),
+        Registered::OtherRequest => return Err(RegisterError::OtherRequest),
+        Registered::Taken { username, email } => return Err(RegisterError::Taken { username, email }),
+    };
+    Span::current().record("user.id", display(id));
+    if !before {
+        state.bell.ring();
+        tracing::debug!(target: MILESTONE, milestone = "committed", "user.id" = %id, "the user is committed");
     }
+    Ok(Created { id, created_at, user, before })
 }

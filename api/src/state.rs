@@ -1,15 +1,23 @@
 //! What the handlers share.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use shared::store::bell::Bell;
+use shared::store::{bell::Bell, mail_requests::Allowance};
 use sqlx::PgPool;
 
-/// Everything a request may touch: PostgreSQL, and the bell that tells the relay.
+use crate::{limits::Limits, tokens::Tokens};
+
+/// Everything a request may touch: PostgreSQL, the bell that tells the relay, and, to get and to check tokens, Keycloak.
 #[derive(Debug, Clone)]
 pub struct AppState {
     pub pool: PgPool,
     pub bell: Bell,
     /// How long the sweep leaves a new user to the event.
     pub event_grace: Duration,
+    /// For how long the answer to a registration can be asked for again.
+    pub idempotency_ttl: Duration,
+    pub mail_requests: Allowance,
+    pub limits: Limits,
+    /// For `/auth` alone: a registration must not need them.
+    pub tokens: Arc<Tokens>,
 }

@@ -2,7 +2,10 @@
 
 use utoipa::{
     OpenApi,
-    openapi::{self, LicenseBuilder},
+    openapi::{
+        self, LicenseBuilder,
+        security::{Flow, HttpAuthScheme, HttpBuilder, OAuth2, Password, Scopes, SecurityScheme},
+    },
 };
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
@@ -16,15 +19,26 @@ use utoipa_swagger_ui::SwaggerUi;
             person sets a password follow by themselves; `GET /users/{id}/status` says how far they are.\n\n\
             Errors are problem documents (RFC 9457): `code` is for programs and stable, `detail` is for people.",
     ),
-    tags((name = "users", description = "Registering, and what became of it")),
+    tags((name = "users", description = "Registering, and what became of it"), (name = "auth", description = "Tokens, made by Keycloak")),
 )]
 struct Description;
+
+/// Two ways to the same header: by hand, or by logging in, which Swagger's own page can do.
+fn security_schemes() -> [(&'static str, SecurityScheme); 2] {
+    let by_hand = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+    let by_hand = by_hand.description(Some("An access token from `POST /auth/token`"));
+    let log_in = Flow::Password(Password::new("/auth/token", Scopes::new()));
+    let log_in = OAuth2::with_description([log_in], "Username and password; leave the client empty");
+    [("bearer", SecurityScheme::Http(by_hand.build())), ("password", SecurityScheme::OAuth2(log_in))]
+}
 
 /// A router that collects the descriptions of the handlers put into it.
 pub fn described<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
     let mut description = Description::openapi();
     description.info.license =
         Some(LicenseBuilder::new().name("MIT").identifier(Some(env!("CARGO_PKG_LICENSE"))).build());
+    let components = description.components.get_or_insert_default();
+    components.security_schemes.extend(security_schemes().map(|(name, scheme)| (name.to_owned(), scheme.into())));
     OpenApiRouter::with_openapi(description)
 }
 

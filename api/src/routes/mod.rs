@@ -1,19 +1,22 @@
 //! The table of addresses.
 
+pub mod auth;
 pub mod docs;
 pub mod health;
+pub mod mail_requests;
 pub mod users;
 
 use axum::Router;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{middleware, state::AppState};
+use crate::{config::callers::Origins, middleware, state::AppState};
 
 /// What the public listener answers.
-pub fn router(state: AppState) -> Router {
+pub fn router(state: AppState, origins: &Origins) -> Router {
+    let limits = state.limits.clone();
     let (api, document) = api().with_state(state).split_for_parts();
-    middleware::around(api.merge(docs::swagger(document)))
+    middleware::around(api.merge(docs::swagger(document)), &limits, origins)
 }
 
 /// The description of the interface, made from the handlers.
@@ -22,5 +25,9 @@ pub fn openapi() -> OpenApi {
 }
 
 fn api() -> OpenApiRouter<AppState> {
-    docs::described().routes(routes!(users::register)).routes(routes!(users::status))
+    docs::described()
+        .routes(routes!(users::register))
+        .routes(routes!(users::status))
+        .routes(routes!(mail_requests::request))
+        .merge(auth::router())
 }

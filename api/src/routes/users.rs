@@ -1,15 +1,20 @@
 //! `/users`: registering, and how far a registration has come.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::{Path, State, rejection::PathRejection},
-    http::{StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     response::IntoResponse,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared::{
-    domain::user::{Progress, UserId, UserStatus},
+    domain::{
+        idempotency_key::{IdempotencyKey, InvalidIdempotencyKey},
+        user::{Progress, UserId, UserStatus},
+    },
     store::registrations,
 };
 use tracing::{Span, field::display};
@@ -37,11 +42,20 @@ use crate::{
     post,
     path = "/users/register",
     tag = "users",
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = "Makes a registration repeatable: for a day, the same key with the same body gets the same \
+            answer again, however often it is sent. Without it, who gets no answer and asks again is told that the \
+            username is taken.")),
     request_body = RegisterRequest,
     responses(
         (status = 201, description = "Committed", body = RegisteredUser,
-            headers(("Location" = String, description = "Where to ask how far it is"))),
-        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+            headers(("Location" = String, description = "Where to ask how far it is"),
+                ("Idempotent-Replayed" = String, description = "`true` on an answer that was given before"))),
+        (status = 400, description = "The body is not JSON, or the key is none", body = Problem,
+            content_type = "application/problem+json",
+            example = json!(Problem::example(&ApiError::IdempotencyKey(InvalidIdempotencyKey)))),
+        (status = 408, description = "The body did not arrive in time", body = Problem,
+            content_type = "application/problem+json", example = json!(Problem::example(&ApiError::SlowBody))),
         (status = 409, description = "The username or the address is taken", body = Problem,
             content_type = "application/problem+json",
             example = json!(Problem::example(&ApiError::Taken { username: true, email: false }))),
@@ -49,20 +63,46 @@ use crate::{
             content_type = "application/problem+json", example = json!(Problem::example(&ApiError::TooLarge))),
         (status = 415, description = "The body is not sent as JSON", body = Problem,
             content_type = "application/problem+json", example = json!(Problem::example(&ApiError::MediaType))),
-        (status = 422, description = "Fields are missing, faulty or unknown; all of them are listed", body = Problem,
+        (status = 422, description = "Fields are missing, faulty or unknown, and all of them are listed; or the key \
+            was sent with another body before", body = Problem,
             content_type = "application/problem+json", example = json!(Problem::example(&invalid_example()))),
+        (status = 429, description = "Too many registrations from this address", body = Problem,
+            content_type = "application/problem+json",
+            headers(("Retry-After" = u32, description = "Seconds to wait")),
+            example = json!(Problem::example(&ApiError::TooMany { wait: Duration::from_secs(5) }))),
         (status = 503, description = "The database is away", body = Problem,
             content_type = "application/problem+json",
             headers(("Retry-After" = u32, description = "Seconds to wait")),
             example = json!(Problem::example(&DatabaseError::Late.into()))),
     ),
 )]
-pub async fn register(State(state): State<AppState>, body: JsonObject) -> Result<impl IntoResponse, ApiError> {
+pub async fn register(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    body: JsonObject,
+) -> Result<impl IntoResponse, ApiError> {
+    let key = idempotency_key(&headers)?;
     let user = new_user::parse(body.0).map_err(ApiError::Invalid)?;
-    let created = registration::register(&state, user).await?;
+    let created = registration::register(&state, user, key).await?;
     let location = format!("/users/{}/status", created.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(RegisteredUser::from(created))))
+    let replayed = created.before.then_some([(REPLAYED, "true")]);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], replayed, Json(RegisteredUser::from(created))))
 }
+
+/// The one key of a request; a second one would leave open which holds.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+    match (keys.next(), keys.next()) {
+        (None, _) => Ok(None),
+        (Some(key), None) => IdempotencyKey::parse(key.as_bytes()).map(Some).map_err(ApiError::IdempotencyKey),
+        (Some(_), Some(_)) => Err(ApiError::IdempotencyKey(InvalidIdempotencyKey)),
+    }
+}
+
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// On an answer that was given before.
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// Tells how far a user has come.
 ///
@@ -112,7 +152,7 @@ pub struct RegisteredUser {
 }
 
 impl From<Created> for RegisteredUser {
-    fn from(Created { id, created_at, user }: Created) -> Self {
+    fn from(Created { id, created_at, user, before: _ }: Created) -> Self {
         Self {
             id: id.as_uuid(),
             username: user.username.as_str().to_owned(),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{email::EmailAddress, name::PersonName, username::Username};
@@ -42,6 +43,19 @@ pub struct NewUser {
     pub email: EmailAddress,
     pub first_name: PersonName,
     pub last_name: PersonName,
+}
+
+impl NewUser {
+    /// Tells two registrations apart without keeping either: SHA-256 of what is registered. No secret may enter it,
+    /// or whoever reads it could try guesses at that secret.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let texts = [self.username.as_str(), self.email.as_str(), self.first_name.as_str(), self.last_name.as_str()];
+        // With the lengths, or else two different registrations could come to the same bytes.
+        let hash = texts.into_iter().fold(Sha256::new(), |hash, text| {
+            hash.chain_update(text.len().to_le_bytes()).chain_update(text)
+        });
+        hash.finalize().into()
+    }
 }
 
 /// The facts of a row that say how far a user has come.
@@ -86,6 +100,20 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fingerprint_tells_registrations_apart() {
+        let user = |username, first, last| NewUser {
+            username: Username::parse(username).unwrap(),
+            email: EmailAddress::parse("ada@example.org").unwrap(),
+            first_name: PersonName::parse(first).unwrap(),
+            last_name: PersonName::parse(last).unwrap(),
+        };
+        let ada = user("ada", "Ada", "Lovelace").fingerprint();
+        assert_eq!(ada, user("ADA", " Ada", "Lovelace").fingerprint(), "what is parsed to the same is the same");
+        assert_ne!(ada, user("bob", "Ada", "Lovelace").fingerprint());
+        assert_ne!(ada, user("ada", "AdaL", "ovelace").fingerprint());
+    }
 
     #[test]
     fn status_follows_from_the_facts() {

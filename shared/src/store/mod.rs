@@ -4,6 +4,8 @@
 
 pub mod bell;
 pub mod durability;
+pub mod idempotency_keys;
+pub mod mail_requests;
 pub mod outbox;
 pub mod provisioning;
 pub mod registrations;
@@ -12,7 +14,7 @@ use std::{future::Future, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    Executor as _, PgPool,
+    Executor as _, PgConnection, PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -59,6 +61,31 @@ async fn within<T>(doing: &'static str, answer: impl Future<Output = sqlx::Resul
         Err(_) => Err(StoreError::Timeout { doing }),
     }
 }
+
+/// Runs a statement that writes. A session that may only read is not used again: what made it so (a setting of the
+/// database, a switch-over) holds for its whole life, and a new one may be free of it.
+async fn writing<T>(
+    doing: &'static str,
+    pool: &PgPool,
+    statement: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+) -> Result<T, StoreError> {
+    within(doing, async {
+        let mut connection = pool.acquire().await?;
+        let answer = statement(&mut connection).await;
+        if answer.as_ref().is_err_and(is_read_only) {
+            connection.close_on_drop();
+        }
+        answer
+    })
+    .await
+}
+
+fn is_read_only(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == READ_ONLY)
+}
+
+/// `read_only_sql_transaction`
+const READ_ONLY: &str = "25006";
 
 /// Longer than any statement may take on the server.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);

@@ -76,7 +76,8 @@ pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) 
         sqlx::query!(
             r#"
         UPDATE users
-           SET claim_no = claim_no + 1, attempts = attempts + 1, leased_until = now() + make_interval(secs => $2)
+           SET claim_no = claim_no + 1, attempts = attempts + 1, leased_until = now() + make_interval(secs => $2),
+               mail_claimed = mail_wanted
          WHERE id = $1
            AND parked_at IS NULL
            AND (leased_until IS NULL OR leased_until < now())

@@ -6,7 +6,11 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, types::Json};
 use uuid::Uuid;
 
-use super::{StoreError, query, within};
+use super::{
+    StoreError,
+    idempotency_keys::{self, Keyed, Known},
+    query, within, writing,
+};
 use crate::{
     domain::user::{NewUser, Progress, UserId},
     event::{self, EventType},
@@ -16,23 +20,46 @@ use crate::{
 /// What became of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registered {
-    Created { id: UserId, created_at: DateTime<Utc> },
-    Taken { username: bool, email: bool },
+    Created {
+        id: UserId,
+        created_at: DateTime<Utc>,
+    },
+    /// The same request was committed before, under the same key.
+    Before {
+        id: UserId,
+        created_at: DateTime<Utc>,
+    },
+    /// The key belongs to another request.
+    OtherRequest,
+    Taken {
+        username: bool,
+        email: bool,
+    },
 }
 
-/// Writes the user and the event in one statement: both are committed, or neither.
+/// What is committed together with a user.
+#[derive(Debug, Clone, Copy)]
+pub struct Attendant<'a> {
+    /// The cause of the event.
+    pub trace: &'a TraceContext,
+    /// How long the sweep leaves the user to the event.
+    pub event_grace: Duration,
+    /// By which the client may ask for the same answer again.
+    pub key: Option<&'a Keyed>,
+}
+
+/// Writes the user, the event and the idempotency key in one statement: all are committed, or nothing is.
 ///
-/// `event_grace` is how long the sweep leaves the user to the event.
-pub async fn register(
-    pool: &PgPool,
-    user: &NewUser,
-    trace: &TraceContext,
-    event_grace: Duration,
-) -> Result<Registered, StoreError> {
-    // Between the conflict and the look at it the other row may vanish (a rolled back insert, a deleted user).
+/// Whoever comes with the same key or name while another is still being committed waits for that one, as long as a
+/// statement may take.
+pub async fn register(pool: &PgPool, user: &NewUser, with: Attendant<'_>) -> Result<Registered, StoreError> {
+    // Between the conflict and the look at it the other row may vanish (a rolled back insert, a key that expired).
     for _ in 0..3 {
-        if let Some(created) = insert(pool, user, trace, event_grace).await? {
+        if let Some(created) = insert(pool, user, with).await? {
             return Ok(created);
+        }
+        if let Some(known) = known(pool, user, with.key).await? {
+            return Ok(known);
         }
         let taken = who_has_it(pool, user).await?;
         if taken != (Registered::Taken { username: false, email: false }) {
@@ -42,15 +69,10 @@ pub async fn register(
     Err(query("register a user")(sqlx::Error::RowNotFound))
 }
 
-async fn insert(
-    pool: &PgPool,
-    user: &NewUser,
-    trace: &TraceContext,
-    event_grace: Duration,
-) -> Result<Option<Registered>, StoreError> {
+/// `None` when somebody else has the username, the address or the key.
+async fn insert(pool: &PgPool, user: &NewUser, with: Attendant<'_>) -> Result<Option<Registered>, StoreError> {
     let id = UserId::generate();
-    let created_at = within(
-        "register a user",
+    let inserted = writing("register a user", pool, async |connection| {
         sqlx::query_scalar!(
             r#"
         WITH new_user AS (
@@ -61,6 +83,10 @@ async fn insert(
         ), event AS (
             INSERT INTO outbox (event_id, event_type, user_id, data, trace_context)
             SELECT $7, $8, id, $9, $10 FROM new_user
+        ), key AS (
+            INSERT INTO idempotency_keys (key_hash, fingerprint, user_id, created_at, expires_at)
+            SELECT $11, $12, id, created_at, now() + make_interval(secs => $13) FROM new_user
+             WHERE $11::bytea IS NOT NULL
         )
         SELECT created_at FROM new_user
         "#,
@@ -69,16 +95,39 @@ async fn insert(
             user.email.as_str(),
             user.first_name.as_str(),
             user.last_name.as_str(),
-            event_grace.as_secs_f64(),
+            with.event_grace.as_secs_f64(),
             Uuid::now_v7(),
             EventType::UserCreated.as_str(),
             event::about(id),
-            Json(trace) as _,
+            Json(with.trace) as _,
+            with.key.map(|keyed| keyed.key.hash().to_vec()),
+            with.key.map(|_| user.fingerprint().to_vec()),
+            with.key.map_or(0.0, |keyed| keyed.ttl.as_secs_f64()),
         )
-        .fetch_optional(pool),
-    )
-    .await?;
-    Ok(created_at.map(|created_at| Registered::Created { id, created_at }))
+        .fetch_optional(connection)
+        .await
+    });
+    match inserted.await {
+        Ok(created_at) => Ok(created_at.map(|created_at| Registered::Created { id, created_at })),
+        Err(error) if is_key_conflict(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The key cannot be passed over as a taken name is: the user must not be written without it.
+fn is_key_conflict(error: &StoreError) -> bool {
+    let StoreError::Query { source: sqlx::Error::Database(error), .. } = error else { return false };
+    error.constraint() == Some("idempotency_keys_pkey")
+}
+
+/// What the key stands for already.
+async fn known(pool: &PgPool, user: &NewUser, key: Option<&Keyed>) -> Result<Option<Registered>, StoreError> {
+    let Some(Keyed { key, .. }) = key else { return Ok(None) };
+    match idempotency_keys::find(pool, key, user).await? {
+        Known::Same { id, created_at } => Ok(Some(Registered::Before { id, created_at })),
+        Known::Other => Ok(Some(Registered::OtherRequest)),
+        Known::Nothing => idempotency_keys::forget_if_expired(pool, key).await.map(|()| None),
+    }
 }
 
 async fn who_has_it(pool: &PgPool, user: &NewUser) -> Result<Registered, StoreError> {

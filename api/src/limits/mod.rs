@@ -1,0 +1,123 @@
+//! What keeps one from taking everything: how often each may ask, and how much is done at once.
+//!
+//! Registration says `username_taken` and `email_taken`, so it can be asked who is registered. That is a decision:
+//! whoever mistyped must learn it, and an answer that hid it would have to promise an account that never comes. What
+//! limits it is the rate by client address here: with the default, one address can try 14,400 names a day, not
+//! millions. Whoever asks for a mail or a token learns nothing about who exists.
+
+pub mod address;
+pub mod limiter;
+pub mod load;
+pub mod rate;
+
+use std::{
+    convert::Infallible,
+    hash::{BuildHasher as _, RandomState},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    extract::{ConnectInfo, MatchedPath, Request, State},
+    http::HeaderMap,
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    address::{Client, TrustedProxies},
+    limiter::Limiter,
+    load::Places,
+};
+use crate::{config::limits::LimitConfig, error::ApiError};
+
+/// All limits of this process.
+#[derive(Debug, Clone)]
+pub struct Limits(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    proxies: TrustedProxies,
+    register: Limiter<Client>,
+    mail_request: Limiter<Client>,
+    token: Limiter<Client>,
+    validate_token: Limiter<Client>,
+    /// By a hash of the login name: nobody's name is kept.
+    token_account: Limiter<u64>,
+    /// With keys of this process, so that nobody can choose two names that meet.
+    hasher: RandomState,
+    places: Places,
+}
+
+impl Limits {
+    pub fn new(config: &LimitConfig, proxies: TrustedProxies) -> Self {
+        Self(Arc::new(Inner {
+            proxies,
+            register: Limiter::new(config.register),
+            mail_request: Limiter::new(config.mail_request),
+            token: Limiter::new(config.token),
+            validate_token: Limiter::new(config.validate_token),
+            token_account: Limiter::new(config.token_account),
+            hasher: RandomState::new(),
+            places: Places::new(config.concurrency),
+        }))
+    }
+
+    /// Counts a try to log in as somebody, who need not exist.
+    pub fn admit_login(&self, login: &str) -> Result<(), ApiError> {
+        let name = self.0.hasher.hash_one(login.trim().to_lowercase());
+        self.0.token_account.admit(&name).map_err(too_many)
+    }
+
+    /// Counts a request by its client's address, if its route is one that is counted.
+    fn admit(&self, route: Option<&str>, client: Client) -> Result<(), ApiError> {
+        let limiter = match route {
+            Some("/users/register") => &self.0.register,
+            Some("/users/send-password-setup-email") => &self.0.mail_request,
+            Some("/auth/token") => &self.0.token,
+            Some("/auth/validate-token") => &self.0.validate_token,
+            _ => return Ok(()),
+        };
+        limiter.admit(&client).map_err(too_many)
+    }
+
+    fn client(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Client {
+        peer.map_or(Client::UNKNOWN, |peer| self.0.proxies.client(peer, headers))
+    }
+
+    /// Forgets, every now and then, who has not asked for a while.
+    pub async fn keep_small(self, shutdown: CancellationToken) -> Result<(), Infallible> {
+        const PAUSE: Duration = Duration::from_mins(1);
+        while shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_some() {
+            for limiter in [&self.0.register, &self.0.mail_request, &self.0.token, &self.0.validate_token] {
+                limiter.forget_old();
+            }
+            self.0.token_account.forget_old();
+        }
+        Ok(())
+    }
+}
+
+fn too_many(wait: Duration) -> ApiError {
+    ApiError::TooMany { wait }
+}
+
+/// Answers 429 to whoever asks too often.
+pub async fn by_client(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+    match limits.admit(route, limits.client(peer, request.headers())) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Answers 503 to what is too much at once.
+pub async fn by_load(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+    match limits.0.places.take(request.uri().path()) {
+        Some(_place) => next.run(request).await,
+        None => ApiError::Overloaded.into_response(),
+    }
+}
