@@ -4,6 +4,8 @@
 //! given as a file too (`NAME_FILE=/run/secrets/x`). A binary reads all its sections before it binds or connects to
 //! anything, and reports every fault at once; a fault names the variable and never its value.
 
+mod development;
+
 use std::{collections::BTreeMap, env, fmt, fs, net::SocketAddr, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -19,6 +21,10 @@ pub const EXIT_USAGE: u8 = 64;
 pub struct Environment {
     variables: BTreeMap<String, String>,
     faults: Vec<String>,
+    /// Known once its section is read, and looked at in the end.
+    stage: Option<Stage>,
+    /// Which of the secrets everybody knows.
+    known_secrets: Vec<String>,
 }
 
 /// Everything that is wrong with the configuration.
@@ -50,7 +56,7 @@ impl Environment {
 
     pub fn of(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         let variables = variables.into_iter().filter(|(_, value)| !value.is_empty()).collect();
-        Self { variables, faults: Vec::new() }
+        Self { variables, ..Self::default() }
     }
 
     /// The raw texts of one section: a struct whose fields are all `Option<String>`.
@@ -76,6 +82,14 @@ impl Environment {
 
     /// A secret that must be there, as `NAME` or as the content of the file `NAME_FILE`.
     pub fn secret(&mut self, name: &str, raw: Option<String>) -> Option<SecretString> {
+        let secret = self.raw_secret(name, raw)?;
+        if development::is_known(&secret) {
+            self.known_secrets.push(name.to_owned());
+        }
+        Some(secret)
+    }
+
+    fn raw_secret(&mut self, name: &str, raw: Option<String>) -> Option<SecretString> {
         let path = self.variables.get(&format!("{name}_FILE")).cloned();
         match (raw, path) {
             (Some(_), Some(_)) => self.fault(format!("{name} and {name}_FILE are both set; set one of them")),
@@ -100,7 +114,13 @@ impl Environment {
     }
 
     /// The finished configuration, if nothing at all was wrong.
-    pub fn finish<T>(self, config: Option<T>) -> Result<T, ConfigError> {
+    pub fn finish<T>(mut self, config: Option<T>) -> Result<T, ConfigError> {
+        if self.stage == Some(Stage::Production) {
+            let known = std::mem::take(&mut self.known_secrets);
+            self.faults.extend(known.into_iter().map(|name| {
+                format!("{name} holds a secret of the development stack, which everybody can read (USHER_ENV=development allows it)")
+            }));
+        }
         match config {
             Some(config) if self.faults.is_empty() => Ok(config),
             _ => Err(ConfigError(self.faults)),
@@ -179,7 +199,9 @@ impl UsherSection {
 
     pub fn read(environment: &mut Environment) -> Option<Stage> {
         let raw: Self = environment.section(Self::PREFIX);
-        environment.or("USHER_ENV", raw.env, Stage::Production)
+        let stage = environment.or("USHER_ENV", raw.env, Stage::Production);
+        environment.stage = stage;
+        stage
     }
 }
 
@@ -250,6 +272,20 @@ mod tests {
             assert!(error.contains(name), "{error}");
         }
         assert!(!error.contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn production_refuses_the_secrets_of_development() {
+        let read = |stage, url| {
+            let mut environment = environment(&[("DATABASE_URL", url), ("USHER_ENV", stage)]);
+            let (database, _) = (DatabaseSection::read(&mut environment), UsherSection::read(&mut environment));
+            environment.finish(database)
+        };
+        const DEVELOPMENT: &str = "postgres://usher:usher@localhost/usher";
+        let error = read("", DEVELOPMENT).unwrap_err().to_string();
+        assert!(error.contains("DATABASE_URL holds a secret of the development stack"), "{error}");
+        assert!(read("development", DEVELOPMENT).is_ok());
+        assert!(read("production", "postgres://usher:Kx7@localhost/usher").is_ok());
     }
 
     #[test]

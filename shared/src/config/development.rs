@@ -1,0 +1,30 @@
+//! The secrets of the development stack, which everybody can read in the source: production refuses them.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+/// Of `cargo dev up`, of docker-compose.yml, of .env.example, and what RabbitMQ and Keycloak come with.
+const KNOWN: [&str; 7] =
+    ["usher", "usher-app-secret", "usher-provisioner-secret", "guest", "admin", "keycloak", "postgres"];
+
+/// Whether a secret, or the password in an address, is one of them.
+pub(super) fn is_known(secret: &SecretString) -> bool {
+    let secret = secret.expose_secret();
+    let password = Url::parse(secret).ok().and_then(|url| url.password().map(str::to_owned));
+    KNOWN.contains(&password.as_deref().unwrap_or(secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_and_the_password_of_an_address_are_looked_at() {
+        for known in ["usher-app-secret", "postgres://usher:usher@db:5432/usher", "amqp://guest:guest@broker/%2f"] {
+            assert!(is_known(&known.into()), "{known}");
+        }
+        for own in ["Kx7…", "postgres://usher:Kx7@db/usher", "postgres://usher@db/usher", "usher-app-secret-2"] {
+            assert!(!is_known(&own.into()), "{own}");
+        }
+    }
+}
