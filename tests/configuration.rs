@@ -2,7 +2,14 @@
 
 use std::{collections::BTreeSet, fs};
 
-use api::config::ApiSection;
+use api::config::{
+    callers::{CorsSection, TrustedSection},
+    keycloak as api_keycloak,
+    limits::LimitSection,
+    repeats::{CleanupSection, IdempotencySection, MailRequestSection},
+    server::ApiSection,
+    tokens::TokenSection,
+};
 use serde::{
     Deserialize, Deserializer,
     de::{Visitor, value::Error},
@@ -31,6 +38,14 @@ fn the_example_names_every_variable_and_no_other() {
     known.extend(variables::<LogSection>(LogSection::PREFIX));
     known.extend(variables::<OtelSection>(OtelSection::PREFIX));
     known.extend(variables::<ApiSection>(ApiSection::PREFIX));
+    known.extend(variables::<TrustedSection>(TrustedSection::PREFIX));
+    known.extend(variables::<CorsSection>(CorsSection::PREFIX));
+    known.extend(variables::<LimitSection>(LimitSection::PREFIX));
+    known.extend(variables::<IdempotencySection>(IdempotencySection::PREFIX));
+    known.extend(variables::<MailRequestSection>(MailRequestSection::PREFIX));
+    known.extend(variables::<CleanupSection>(CleanupSection::PREFIX));
+    known.extend(variables::<api_keycloak::KeycloakSection>(api_keycloak::KeycloakSection::PREFIX));
+    known.extend(variables::<TokenSection>(TokenSection::PREFIX));
     known.extend(variables::<WorkerSection>(WorkerSection::PREFIX));
     known.extend(variables::<AmqpSection>(AmqpSection::PREFIX));
     known.extend(variables::<RelaySection>(RelaySection::PREFIX));
@@ -68,7 +83,28 @@ async fn every_fault_is_told_at_once_and_nothing_is_started() {
     let mut api = Binary::api().env("API_LISTEN", "here").start();
     assert_eq!(api.exit().await.code(), Some(64));
     let output = api.output();
-    assert!(output.contains("API_LISTEN") && output.contains("DATABASE_URL"), "{output}");
+    for name in ["API_LISTEN", "DATABASE_URL", "KEYCLOAK_URL", "KEYCLOAK_CLIENT_SECRET"] {
+        assert!(output.contains(name), "{name} is missing in:\n{output}");
+    }
+}
+
+/// Whoever copies the example into production is told so.
+#[tokio::test]
+async fn production_refuses_the_secrets_of_development() {
+    for (mut binary, secrets) in [
+        (Binary::api(), vec!["DATABASE_URL", "KEYCLOAK_CLIENT_SECRET"]),
+        (Binary::worker(), vec!["DATABASE_URL", "AMQP_URL", "KEYCLOAK_ADMIN_CLIENT_SECRET"]),
+    ] {
+        for (name, value) in example() {
+            binary = binary.env(&name, value);
+        }
+        let mut process = binary.env("USHER_ENV", "production").start();
+        assert_eq!(process.exit().await.code(), Some(64), "{}", process.output());
+        for name in secrets {
+            let fault = format!("{name} holds a secret of the development stack");
+            assert!(process.output().contains(&fault), "{fault} is missing in:\n{}", process.output());
+        }
+    }
 }
 
 /// Names and values of `.env.example`, commented out or not.

@@ -17,8 +17,12 @@ pub struct KeycloakAccess {
 }
 
 impl KeycloakAccess {
+    pub fn issuer(&self) -> String {
+        format!("{}/realms/{}", self.url, self.realm)
+    }
+
     pub fn token_url(&self) -> String {
-        format!("{}/realms/{}/protocol/openid-connect/token", self.url, self.realm)
+        format!("{}/protocol/openid-connect/token", self.issuer())
     }
 
     pub fn users_url(&self) -> String {

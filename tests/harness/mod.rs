@@ -29,6 +29,8 @@ pub mod mail_catcher;
 pub mod mailbox;
 pub mod rabbit;
 
+pub mod auth;
+pub mod signing_key;
 pub mod system;
 
 pub mod process;

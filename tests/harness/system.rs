@@ -23,7 +23,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Short times, so that what takes a while in production takes moments here. They keep the rules that the worker
 /// checks. Calls of Keycloak may take long: the real one is shared by all tests.
-const TIMES: [(&str, &str); 22] = [
+const TIMES: [(&str, &str); 23] = [
     ("SWEEP_INTERVAL", "500ms"),
     ("AMQP_HEARTBEAT", "2s"),
     ("AMQP_CONFIRM_TIMEOUT", "3s"),
@@ -46,6 +46,16 @@ const TIMES: [(&str, &str); 22] = [
     ("MAIL_REALM_TIMEOUT", "13s"),
     ("MAIL_DEADLINE", "15s"),
     ("DATABASE_MAX_CONNECTIONS", "5"),
+    ("CLEANUP_INTERVAL", "200ms"),
+];
+
+/// Every request of a test comes from one address. What limits do, tests with limits of their own say.
+const UNLIMITED: [(&str, &str); 5] = [
+    ("LIMIT_REGISTER", "1000000/m"),
+    ("LIMIT_MAIL_REQUEST", "1000000/m"),
+    ("LIMIT_TOKEN", "1000000/m"),
+    ("LIMIT_TOKEN_ACCOUNT", "1000000/m"),
+    ("LIMIT_VALIDATE_TOKEN", "1000000/m"),
 ];
 
 /// For tests that wait for a lease to end: nothing may take longer than two seconds.
@@ -98,6 +108,7 @@ pub struct Row {
     pub mail_served: i32,
     pub mail_attempts: i32,
     pub mail_sent_at: Option<DateTime<Utc>>,
+    pub next_attempt_at: DateTime<Utc>,
 }
 
 impl Row {
@@ -109,14 +120,18 @@ impl Row {
 impl Plan {
     /// An api and one worker, on this Keycloak.
     pub fn on(keycloak: &KeycloakAccess) -> Self {
-        let settings = TIMES.into_iter().chain([
+        let issuer = keycloak.issuer();
+        let settings = TIMES.into_iter().chain(UNLIMITED).chain([
             ("USHER_ENV", "development"),
             ("API_LISTEN", "127.0.0.1:0"),
             ("API_OPS_LISTEN", "127.0.0.1:0"),
             ("WORKER_OPS_LISTEN", "127.0.0.1:0"),
             ("KEYCLOAK_URL", &keycloak.url),
             ("KEYCLOAK_REALM", &keycloak.realm),
+            // Stays what it is when KEYCLOAK_URL leads through a proxy.
+            ("KEYCLOAK_ISSUER", &issuer),
             ("KEYCLOAK_CLIENT_ID", &keycloak.client_id),
+            ("KEYCLOAK_CLIENT_SECRET", &keycloak.client_secret),
             ("KEYCLOAK_ADMIN_CLIENT_ID", &keycloak.admin_client_id),
             ("KEYCLOAK_ADMIN_CLIENT_SECRET", &keycloak.admin_client_secret),
             ("MAIL_REDIRECT_URI", &keycloak.redirect_uri),
@@ -229,10 +244,20 @@ impl System {
         http::client().post(format!("{}/users/register", self.api_url())).json(&body)
     }
 
+    /// Sends a JSON body. `path` begins with a slash.
+    pub fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
+        http::client().post(format!("{}{path}", self.api_url())).json(body)
+    }
+
+    /// Asks for another mail; the body names somebody.
+    pub async fn request_mail(&self, body: &Value) -> reqwest::Response {
+        self.post("/users/send-password-setup-email", body).send().await.expect("the api answers")
+    }
+
     pub async fn row(&self, user: &Registered) -> Row {
         sqlx::query_as(
             "SELECT created_at, claim_no, leased_until, attempts, last_error, parked_at, parked_reason, keycloak_id,
-                    synced_at, mail_wanted, mail_served, mail_attempts, mail_sent_at
+                    synced_at, mail_wanted, mail_served, mail_attempts, mail_sent_at, next_attempt_at
                FROM users WHERE id = $1",
         )
         .bind(user.id)

@@ -18,7 +18,8 @@ async fn a_token_is_handed_out_with_its_lifetime(client: Client) {
     for answer in [client.token(id, secret).await, client.token_by_header(id, secret).await] {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
         assert!(answer.body["access_token"].is_string());
-        assert_eq!(answer.body["expires_in"], 300);
+        // The real one counts from the whole second, so one may be over.
+        assert!(matches!(answer.body["expires_in"].as_u64(), Some(299 | 300)), "{}", answer.body);
         assert_eq!(answer.body["token_type"], "Bearer");
     }
 }

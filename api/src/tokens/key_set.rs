@@ -67,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    fn algorithms(keys: Value) -> Option<Vec<(String, Algorithm)>> {
+    fn algorithms(keys: &Value) -> Option<Vec<(String, Algorithm)>> {
         let set = KeySet::of(serde_json::from_value(json!({ "keys": keys })).unwrap())?;
         let mut found: Vec<_> = set.0.into_iter().map(|(kid, key)| (kid, key.algorithm)).collect();
         found.sort_by(|one, other| one.0.cmp(&other.0));
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn a_key_is_good_for_what_it_says() {
         let rsa = |kid: &str, alg: &str| json!({ "kid": kid, "kty": "RSA", "use": "sig", "alg": alg, "n": "AQAB", "e": "AQAB" });
-        let found = algorithms(json!([
+        let found = algorithms(&json!([
             rsa("a", "RS256"),
             rsa("b", "PS256"),
             { "kid": "c", "kty": "RSA", "use": "sig", "n": "AQAB", "e": "AQAB" },
@@ -101,7 +101,7 @@ mod tests {
             json!({ "kid": "a", "kty": "RSA", "use": "sig", "alg": "RS256" }),
             json!("no key at all"),
         ] {
-            assert!(algorithms(json!([key])).is_none(), "{key}");
+            assert!(algorithms(&json!([key])).is_none(), "{key}");
         }
     }
 }

@@ -98,6 +98,11 @@ impl FakeKeycloak {
         self.service.tokens().revoke();
     }
 
+    /// The realm signs with these keys, and no others, from now on.
+    pub fn set_keys(&self, jwks: impl IntoIterator<Item = Value>) {
+        *self.service.keys() = jwks.into_iter().collect();
+    }
+
     /// What came to `endpoint`, in order, whatever became of it.
     pub fn requests(&self, endpoint: Endpoint) -> Vec<Request> {
         self.service.requests(endpoint)

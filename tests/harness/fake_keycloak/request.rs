@@ -23,6 +23,10 @@ pub enum Endpoint {
     SendMail,
     /// `DELETE /admin/realms/{realm}/users/{id}`
     DeleteUser,
+    /// `GET /realms/{realm}/protocol/openid-connect/certs`
+    Keys,
+    /// `POST /realms/{realm}/protocol/openid-connect/token/introspect`
+    Introspect,
     /// Whatever else was asked: the fake does not know it.
     Unknown,
 }
@@ -93,6 +97,10 @@ fn place(method: &Method, path: &str) -> (Endpoint, String, Option<String>) {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let (endpoint, realm, id) = match (method.as_str(), parts.as_slice()) {
         ("POST", ["realms", realm, "protocol", "openid-connect", "token"]) => (Endpoint::Token, *realm, None),
+        ("GET", ["realms", realm, "protocol", "openid-connect", "certs"]) => (Endpoint::Keys, *realm, None),
+        ("POST", ["realms", realm, "protocol", "openid-connect", "token", "introspect"]) => {
+            (Endpoint::Introspect, *realm, None)
+        }
         ("POST", ["admin", "realms", realm, "users"]) => (Endpoint::CreateUser, *realm, None),
         ("GET", ["admin", "realms", realm, "users"]) => (Endpoint::FindUser, *realm, None),
         ("GET", ["admin", "realms", realm, "users", id]) => (Endpoint::ReadUser, *realm, Some(*id)),

@@ -20,6 +20,8 @@ pub(super) struct Service {
     faults: Mutex<Faults>,
     gates: Mutex<Gates>,
     requests: Mutex<Vec<Request>>,
+    /// JWKs.
+    keys: Mutex<Vec<Value>>,
 }
 
 impl Service {
@@ -31,6 +33,7 @@ impl Service {
             faults: Mutex::default(),
             gates: Mutex::default(),
             requests: Mutex::default(),
+            keys: Mutex::default(),
         }
     }
 
@@ -48,6 +51,10 @@ impl Service {
 
     pub(super) fn gates(&self) -> MutexGuard<'_, Gates> {
         locked(&self.gates)
+    }
+
+    pub(super) fn keys(&self) -> MutexGuard<'_, Vec<Value>> {
+        locked(&self.keys)
     }
 
     pub(super) fn requests(&self, endpoint: Endpoint) -> Vec<Request> {
@@ -78,8 +85,12 @@ impl Service {
     }
 
     fn effect(&self, request: &Request) -> Result<Answer, Answer> {
-        if request.endpoint == Endpoint::Token {
-            return self.token(request);
+        match request.endpoint {
+            Endpoint::Token => return self.token(request),
+            Endpoint::Keys => return Ok(Answer::new(200).json(json!({ "keys": *self.keys() }))),
+            // It has handed out none that it could know.
+            Endpoint::Introspect => return Ok(Answer::new(200).json(json!({ "active": false }))),
+            _ => {}
         }
         self.admit(request)?;
         let id = request.user_id.as_deref().unwrap_or_default();
@@ -89,7 +100,7 @@ impl Service {
             Endpoint::ReadUser => Ok(Answer::new(200).json(self.accounts().get(id)?.representation())),
             Endpoint::SendMail => self.send_mail(id, request),
             Endpoint::DeleteUser => self.accounts().delete(id).map(|()| Answer::new(204)),
-            Endpoint::Token | Endpoint::Unknown => {
+            Endpoint::Token | Endpoint::Keys | Endpoint::Introspect | Endpoint::Unknown => {
                 Err(Answer::error(404, "Unable to find matching target resource method"))
             }
         }

@@ -1,6 +1,7 @@
 //! The real Keycloak: the realm of the stack, or one of the test's own, seen through the admin API.
 
 mod administrator;
+mod logins;
 
 use std::sync::LazyLock;
 

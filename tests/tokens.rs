@@ -1,0 +1,347 @@
+//! Tokens: Keycloak hands them out, and nobody learns from a refusal who exists.
+
+use std::{fs, time::Duration};
+
+use reqwest::header::CONTENT_TYPE;
+use serde_json::{Value, json};
+
+use crate::harness::{
+    auth::{Answer, Person},
+    eventually::eventually,
+    fake_keycloak::{Answer as KeycloakAnswer, Endpoint, FakeKeycloak, Fault},
+    http,
+    keycloak::Realm,
+    keycloak_access::KeycloakAccess,
+    process::Binary,
+    proxy::Proxy,
+    system::{PATIENCE, Plan, System},
+};
+
+async fn api_on(keycloak: &KeycloakAccess) -> System {
+    Plan::on(keycloak).workers(0).start().await
+}
+
+/// No mail leaves such a realm.
+async fn own_realm() -> Realm {
+    Realm::create(1).await
+}
+
+#[tokio::test]
+async fn the_right_password_gets_what_keycloak_hands_out() {
+    let (realm, person) = (Realm::shared(), Person::invent());
+    let id = realm.create_user(&person.account()).await;
+    let system = api_on(realm.access()).await;
+    let url = format!("{}/auth/token", system.api_url());
+    let body = json!({ "grant_type": "password", "username": person.username, "password": person.password });
+    for answer in [
+        system.log_in(&person.username, &person.password).await,
+        system.log_in(&person.email, &person.password).await,
+        Answer::of(http::client().post(&url).json(&body)).await,
+    ] {
+        assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"), "{answer:?}");
+        assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"));
+        let tokens = answer.json();
+        assert_eq!(tokens["token_type"], "Bearer");
+        // Keycloak counts from the whole second, so one may be over.
+        assert!(matches!(tokens["expires_in"].as_u64(), Some(299 | 300)), "{tokens}");
+        // With the scope openid, which nobody had to ask for.
+        assert!(tokens["id_token"].is_string() && tokens["not-before-policy"].is_number(), "{tokens}");
+        assert_eq!(system.validate(&answer.token("access_token")).await.status, 200);
+    }
+    realm.delete_user(&id).await;
+}
+
+#[tokio::test]
+async fn a_refresh_token_gets_fresh_ones_until_the_session_ends() {
+    let (realm, person) = (Realm::shared(), Person::invent());
+    let id = realm.create_user(&person.account()).await;
+    let system = api_on(realm.access()).await;
+    let first = system.log_in(&person.username, &person.password).await;
+    let second = system.refresh(&first.token("refresh_token")).await;
+    assert_ne!(second.token("access_token"), first.token("access_token"));
+    assert_eq!(second.header("cache-control"), "no-store");
+    assert_eq!(system.validate(&second.token("access_token")).await.status, 200);
+    realm.end_sessions(&id).await;
+    system.refresh(&second.token("refresh_token")).await.is_problem(401, "invalid_credentials");
+    realm.delete_user(&id).await;
+}
+
+/// Status, headers and body, without what is different in every answer.
+fn as_the_caller_sees_it(answer: &Answer) -> (u16, Vec<String>, Value) {
+    let mut names: Vec<_> = answer.headers.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
+    names.retain(|line| !line.starts_with("date:") && !line.starts_with("x-request-id:"));
+    names.sort();
+    let mut body = answer.json();
+    body.as_object_mut().expect("a problem is an object").remove("traceId");
+    (answer.status, names, body)
+}
+
+#[tokio::test]
+async fn every_wrong_credential_gets_the_same_answer() {
+    let realm = own_realm().await;
+    let people: [Person; 4] = std::array::from_fn(|_| Person::invent());
+    let [one, disabled, locked, left] = &people;
+    for person in &people {
+        realm.create_user(&person.account()).await;
+    }
+    let disabled_id = realm.user_by_username(&disabled.username).await.expect("a user")["id"].clone();
+    let system = api_on(realm.access()).await;
+    let ended = system.log_in(&left.username, &left.password).await.token("refresh_token");
+    let left_id = realm.user_by_username(&left.username).await.expect("a user")["id"].clone();
+    realm.end_sessions(left_id.as_str().expect("an id")).await;
+    realm.change_user(disabled_id.as_str().expect("an id"), &json!({ "enabled": false })).await;
+    realm.change_realm(&json!({ "failureFactor": 1 })).await;
+    assert_eq!(system.log_in(&locked.username, &locked.password).await.status, 200);
+    system.log_in(&locked.username, "wrong").await.is_problem(401, "invalid_credentials");
+
+    let answers = [
+        ("an unknown user", system.log_in("nobody-at-all", "wrong").await),
+        ("a wrong password", system.log_in(&one.username, "wrong").await),
+        ("a disabled user with the right password", system.log_in(&disabled.username, &disabled.password).await),
+        ("a disabled user with a wrong one", system.log_in(&disabled.username, "wrong").await),
+        ("a locked out user with the right password", system.log_in(&locked.username, &locked.password).await),
+        ("a refresh token of a session that ended", system.refresh(&ended).await),
+        ("a refresh token that never was", system.refresh("no-token").await),
+    ];
+    let (_, first) = &answers[0];
+    first.is_problem(401, "invalid_credentials");
+    assert_eq!(first.header("www-authenticate"), "Bearer realm=\"usher\"");
+    for (what, answer) in &answers {
+        assert_eq!(as_the_caller_sees_it(answer), as_the_caller_sees_it(first), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_keycloak_calls_a_wrong_credential_is_one() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = api_on(keycloak.access()).await;
+    for said in ["Invalid user credentials", "Account disabled", "Token is not active", "Session not active", ""] {
+        let refusal = json!({ "error": "invalid_grant", "error_description": said });
+        keycloak.fail_next(Endpoint::Token, 1, Fault::Status(KeycloakAnswer::new(400).json(refusal)));
+        let answer = system.log_in("ada", "s3cret").await;
+        answer.is_problem(401, "invalid_credentials");
+        assert!(said.is_empty() || !answer.text.contains(said), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn open_steps_are_told_to_who_has_the_password() {
+    let (realm, person) = (Realm::shared(), Person::invent());
+    let mut account = person.account();
+    account["requiredActions"] = json!(["UPDATE_PASSWORD"]);
+    let id = realm.create_user(&account).await;
+    let system = api_on(realm.access()).await;
+    let answer = system.log_in(&person.username, &person.password).await;
+    answer.is_problem(403, "account_setup_required");
+    let detail = answer.json()["detail"].to_string();
+    assert!(detail.contains("POST /users/send-password-setup-email"), "{detail}");
+    assert_eq!(answer.header("www-authenticate"), "");
+    system.log_in(&person.username, "wrong").await.is_problem(401, "invalid_credentials");
+    realm.delete_user(&id).await;
+}
+
+/// How long Keycloak is given here.
+const SHORT: Duration = Duration::from_millis(500);
+
+#[tokio::test]
+async fn a_keycloak_that_is_away_is_nobodys_wrong_password() {
+    let keycloak = FakeKeycloak::start().await;
+    let proxy = Proxy::start(&keycloak.access().url).await;
+    let plan = Plan::on(keycloak.access()).workers(0).set("KEYCLOAK_TIMEOUT", "500ms");
+    let system = plan.set("KEYCLOAK_URL", &proxy.url()).start().await;
+    let faults = [
+        Fault::status(500),
+        Fault::status(502),
+        Fault::status(503),
+        Fault::too_many_requests(60),
+        Fault::Hang,
+        Fault::DropBeforeEffect,
+        Fault::DropAfterEffect,
+        Fault::Status(KeycloakAnswer::new(200).json(json!({ "no": "token" }))),
+        Fault::Status(KeycloakAnswer::new(200)),
+    ];
+    for fault in faults {
+        let what = format!("{fault:?}");
+        keycloak.fail_next(Endpoint::Token, 1, fault);
+        let asked_before = keycloak.requests(Endpoint::Token).len();
+        let (answer, took) = timed(system.log_in("ada", "s3cret")).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("unavailable")), "{what}: {answer:?}");
+        assert!(!answer.header("retry-after").is_empty(), "{what}: {answer:?}");
+        assert!(took < SHORT * 6, "{what} took {took:?}");
+        assert_eq!(keycloak.requests(Endpoint::Token).len(), asked_before + 1, "{what}: a login is tried once");
+    }
+    proxy.cut().await;
+    system.log_in("ada", "s3cret").await.is_problem(503, "unavailable");
+    proxy.restore().await;
+    proxy.stall();
+    let (answer, took) = timed(system.log_in("ada", "s3cret")).await;
+    answer.is_problem(503, "unavailable");
+    assert!(took < SHORT * 6, "{took:?}");
+}
+
+async fn timed(answer: impl Future<Output = Answer>) -> (Answer, Duration) {
+    let start = std::time::Instant::now();
+    (answer.await, start.elapsed())
+}
+
+#[tokio::test]
+async fn a_client_that_is_not_set_up_right_is_not_the_callers_fault() {
+    let (realm, person) = (own_realm().await, Person::invent());
+    realm.create_user(&person.account()).await;
+    let plan = || Plan::on(realm.access()).workers(0);
+    for (what, plan) in [
+        ("a wrong secret", plan().set("KEYCLOAK_CLIENT_SECRET", "not the secret")),
+        ("an unknown client", plan().set("KEYCLOAK_CLIENT_ID", "nobody")),
+        ("a client that may not ask with passwords", {
+            let access = realm.access();
+            plan()
+                .set("KEYCLOAK_CLIENT_ID", &access.admin_client_id)
+                .set("KEYCLOAK_CLIENT_SECRET", &access.admin_client_secret)
+        }),
+        ("an unknown realm", plan().set("KEYCLOAK_REALM", "no-such-realm")),
+    ] {
+        let system = plan.start().await;
+        let answer = system.log_in(&person.username, &person.password).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("upstream_misconfigured")), "{what}");
+        for inside in ["client", "realm", "secret"] {
+            assert!(!answer.text.contains(inside), "{what}: {answer:?}");
+        }
+    }
+    realm.change_realm(&json!({ "enabled": false })).await;
+    let answer = plan().start().await.log_in(&person.username, &person.password).await;
+    answer.is_problem(503, "upstream_misconfigured");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_with_the_password() {
+    let (keycloak, elsewhere) = (FakeKeycloak::start().await, FakeKeycloak::start().await);
+    let system = api_on(keycloak.access()).await;
+    let redirect = KeycloakAnswer::new(307).header("location", &elsewhere.access().token_url());
+    keycloak.fail_next(Endpoint::Token, 1, Fault::Status(redirect));
+    system.log_in("ada", "s3cret").await.is_problem(503, "upstream_misconfigured");
+    assert!(elsewhere.requests(Endpoint::Token).is_empty());
+}
+
+#[tokio::test]
+async fn a_secret_of_any_characters_gets_through() {
+    let (realm, person) = (own_realm().await, Person::invent());
+    realm.create_user(&person.account()).await;
+    let secret = "a+b%41&c:d ü";
+    realm.change_login_client(&json!({ "secret": secret })).await;
+    let system = Plan::on(realm.access()).workers(0).set("KEYCLOAK_CLIENT_SECRET", secret).start().await;
+    assert_eq!(system.log_in(&person.username, &person.password).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_no_login_is_refused_before_keycloak_is_asked() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = api_on(keycloak.access()).await;
+    let url = format!("{}/auth/token", system.api_url());
+    let raw = async |kind: &'static str, body: String| {
+        Answer::of(http::client().post(&url).header(CONTENT_TYPE, kind).body(body)).await
+    };
+    let form = "application/x-www-form-urlencoded";
+    let long = format!("username=ada&password={}", "x".repeat(20_000));
+    raw("text/plain", "username=ada&password=s3cret".to_owned()).await.is_problem(415, "unsupported_media_type");
+    raw("application/json", "{\"username\":".to_owned()).await.is_problem(400, "malformed_json");
+    raw(form, long).await.is_problem(413, "body_too_large");
+    for (body, pointer, code) in [
+        ("", "#/username", "required"),
+        ("username=ada", "#/password", "required"),
+        ("username=a%00da&password=s3cret", "#/username", "character"),
+        ("username=ada&password=s3cret&client_id=x", "#/client_id", "unknown"),
+        ("username=ada&username=bob&password=s3cret", "#/username", "repeated"),
+        ("grant_type=client_credentials", "#/grant_type", "unsupported"),
+        ("grant_type=refresh_token", "#/refresh_token", "required"),
+        ("username=ada&password=s3cret&scope=openid+offline_access", "#/scope", "unsupported"),
+    ] {
+        let answer = raw(form, body.to_owned()).await;
+        answer.is_problem(422, "invalid_fields");
+        let fault = &answer.json()["errors"][0];
+        assert_eq!((&fault["pointer"], &fault["code"]), (&json!(pointer), &json!(code)), "{body}");
+        assert!(!answer.text.contains("s3cret"), "{answer:?}");
+    }
+    // An address is no place for a password.
+    let in_the_address = http::client().post(format!("{url}?username=ada&password=s3cret"));
+    Answer::of(in_the_address.header(CONTENT_TYPE, form)).await.is_problem(422, "invalid_fields");
+    assert!(keycloak.requests(Endpoint::Token).is_empty());
+}
+
+#[tokio::test]
+async fn who_guesses_is_slowed_down_by_address_and_by_account() {
+    let keycloak = FakeKeycloak::start().await;
+    let refusal = json!({ "error": "invalid_grant", "error_description": "Invalid user credentials" });
+    keycloak.fail_always(Endpoint::Token, Fault::Status(KeycloakAnswer::new(400).json(refusal)));
+    let by_account = Plan::on(keycloak.access()).workers(0).set("LIMIT_TOKEN_ACCOUNT", "2/h").start().await;
+    for name in ["ada", "ADA"] {
+        by_account.log_in(name, "s3cret").await.is_problem(401, "invalid_credentials");
+    }
+    let refused = by_account.log_in("ada", "s3cret").await;
+    refused.is_problem(429, "too_many_requests");
+    assert!(refused.header("retry-after").parse::<u32>().expect("seconds") > 60, "{refused:?}");
+    by_account.log_in("bob", "s3cret").await.is_problem(401, "invalid_credentials");
+    // Whoever has a refresh token guesses nothing.
+    by_account.refresh("ada").await.is_problem(401, "invalid_credentials");
+
+    let by_address = Plan::on(keycloak.access()).workers(0).set("LIMIT_TOKEN", "2/h").start().await;
+    for name in ["ada", "bob"] {
+        by_address.log_in(name, "s3cret").await.is_problem(401, "invalid_credentials");
+    }
+    by_address.log_in("eve", "s3cret").await.is_problem(429, "too_many_requests");
+}
+
+/// I4, for what passes through here.
+#[tokio::test]
+async fn no_log_has_a_password_a_token_or_a_name() {
+    let (realm, person) = (Realm::shared(), Person::invent());
+    let id = realm.create_user(&person.account()).await;
+    let levels = "info,api=trace,shared=trace,milestone=debug,tower_http=trace";
+    let plan = Plan::on(realm.access()).workers(0).set("LOG_FORMAT", "json").set("RUST_LOG", levels);
+    let system = plan.start().await;
+    let mut api = Binary::api().envs(system.settings()).start();
+    let system = system.by_way_of(&api).await;
+    let login = system.log_in(&person.username, &person.password).await;
+    system.log_in("somebody-else", "a-wrong-password").await;
+    system.token(&[("username", "somebody-else"), ("a-strange-field", "a-strange-value")]).await;
+    let (access, refresh) = (login.token("access_token"), login.token("refresh_token"));
+    system.validate(&access).await;
+    system.validate(&format!("{access}x")).await;
+    system.introspect(&access).await;
+    system.refresh(&refresh).await;
+    api.stop().await;
+    let logs = fs::read_dir(api.directory().join("logs")).expect("there is a log file").flatten();
+    let logs: String = logs.map(|file| fs::read_to_string(file.path()).expect("the log can be read")).collect();
+    let logs = format!("{}{logs}", api.output());
+    assert!(logs.contains("/auth/token") && logs.contains("/auth/validate-token"), "the log is about something else");
+    let parts = |token: &str| token.split('.').map(str::to_owned).collect::<Vec<_>>();
+    let mut secrets = vec![person.username, person.email, person.password, realm.access().client_secret.clone()];
+    secrets.extend(["somebody-else", "a-wrong-password", "a-strange", "Lovelace"].map(str::to_owned));
+    secrets.extend([parts(&access), parts(&refresh)].concat().into_iter().filter(|part| part.len() > 40));
+    for secret in secrets {
+        assert!(!logs.contains(&secret), "the log has {secret}:\n{logs}");
+    }
+    realm.delete_user(&id).await;
+}
+
+#[tokio::test]
+async fn the_api_starts_and_is_ready_without_keycloak_and_finds_it_later() {
+    let keycloak = FakeKeycloak::start().await;
+    let proxy = Proxy::start(&keycloak.access().url).await;
+    proxy.cut().await;
+    let plan = Plan::on(keycloak.access()).workers(0).set("LOG_FORMAT", "json");
+    let system = plan.set("KEYCLOAK_URL", &proxy.url()).start().await;
+    let api = Binary::api().envs(system.settings()).start();
+    let system = system.by_way_of(&api).await;
+    let line = api.output().lines().find(|line| line.contains("accepting registrations")).map(str::to_owned);
+    let line: Value = serde_json::from_str(&line.expect("it says where it is")).expect("JSON");
+    let ready = format!("http://{}/health/ready", line["ops"].as_str().expect("an address"));
+    assert_eq!(http::client().get(ready).send().await.expect("an answer").status(), 200);
+    system.register().await;
+    system.log_in("ada", "s3cret").await.is_problem(503, "unavailable");
+    proxy.restore().await;
+    eventually("Keycloak is asked", PATIENCE, async || {
+        system.log_in("ada", "s3cret").await;
+        !keycloak.requests(Endpoint::Token).is_empty()
+    })
+    .await;
+}
