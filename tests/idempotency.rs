@@ -150,7 +150,8 @@ async fn until_somebody_waits(system: &System) {
     eventually("a registration waits for the other", PATIENCE, async || {
         let waiting = "SELECT count(*) FROM pg_stat_activity
                         WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(system.pool()).await.expect("the activity can be read");
+        let waiting: i64 =
+            sqlx::query_scalar(waiting).fetch_one(system.pool()).await.expect("the activity can be read");
         waiting > 0
     })
     .await;

@@ -100,7 +100,7 @@ fn an_event_is_written_beside_its_cause() {
 /// I11: what a run writes after its claim, it writes only while the claim is its own.
 #[test]
 fn every_write_of_a_run_is_fenced() {
-    // A request for a mail is no run: it claims nothing, and touches no column that a run has under its claim.
+    // A request for a mail is no run: it claims nothing, and what a run writes it touches only while nothing is open.
     let mut store = below(&["shared/src/store"]);
     store.retain(|source| source.path != "shared/src/store/mail_requests.rs");
     let writes =

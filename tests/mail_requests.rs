@@ -72,8 +72,7 @@ async fn whoever_is_named_the_answer_is_the_same_and_one_row_is_written() {
     assert!(answers.iter().all(|answer| answer == &answers[0]), "{answers:#?}");
 
     let (complete, parked, owed) = (Some(complete.id), Some(parked.id), Some(owed.id));
-    let expected =
-        [(complete, true), (complete, false), (parked, false), (owed, false), (None, false), (None, false)];
+    let expected = [(complete, true), (complete, false), (parked, false), (owed, false), (None, false), (None, false)];
     assert_eq!(log(&system).await, expected);
     let text: String = sqlx::query_scalar("SELECT string_agg(mail_requests::text, ' ') FROM mail_requests")
         .fetch_one(system.pool())
@@ -106,7 +105,10 @@ async fn a_request_is_a_fact_on_the_row_and_an_event_with_ids_only() {
     let row = system.row(&user).await;
     assert_eq!((row.mail_wanted, row.mail_served, row.attempts, row.last_error), (2, 1, 0, None));
     let (event_type, about, data): (String, uuid::Uuid, Value) =
-        sqlx::query_as("SELECT event_type, user_id, data FROM outbox").fetch_one(system.pool()).await.expect("one event");
+        sqlx::query_as("SELECT event_type, user_id, data FROM outbox")
+            .fetch_one(system.pool())
+            .await
+            .expect("one event");
     assert_eq!((event_type.as_str(), about), ("user.password-setup-requested", user.id));
     assert_eq!(data, json!({ "version": 1, "userId": user.id }));
 }
@@ -211,10 +213,10 @@ async fn a_mail_that_failed_while_it_was_asked_for_again_is_one_mail() {
 async fn a_request_never_shortens_a_backoff() {
     let keycloak = FakeKeycloak::start().await;
     keycloak.fail_always(Endpoint::SendMail, Fault::mail_failed());
-    let system = Plan::on(keycloak.access()).set("PROVISION_SNOOZE", "10m").set("PROVISION_RETRY_BASE", "10m").set(
-        "PROVISION_RETRY_MAX",
-        "10m",
-    );
+    let system = Plan::on(keycloak.access())
+        .set("PROVISION_SNOOZE", "10m")
+        .set("PROVISION_RETRY_BASE", "10m")
+        .set("PROVISION_RETRY_MAX", "10m");
     let system = system.start().await;
     let user = system.register().await;
     let before = system
@@ -285,7 +287,8 @@ async fn old_requests_are_deleted_and_young_ones_stay() {
     let rows = "INSERT INTO mail_requests (target_hash, granted, created_at)
                 SELECT '', false, now() - interval '25h' FROM generate_series(1, 1200)";
     sqlx::query(rows).execute(system.pool()).await.expect("rows can be inserted");
-    let young = "INSERT INTO mail_requests (target_hash, granted, created_at) VALUES ('', false, now() - interval '23h')";
+    let young =
+        "INSERT INTO mail_requests (target_hash, granted, created_at) VALUES ('', false, now() - interval '23h')";
     sqlx::query(young).execute(system.pool()).await.expect("rows can be inserted");
     eventually("only the young one is left", PATIENCE, async || {
         let left = log(&system).await.len();

@@ -6,7 +6,17 @@ pub mod harness;
 
 mod journey;
 
+mod database;
+mod http;
+mod idempotency;
+mod limits;
+mod mail_requests;
 mod registration;
+mod rules;
+
+mod jwt_attacks;
+mod tokens;
+mod validate_token;
 
 mod trace;
 

@@ -35,7 +35,7 @@ async fn every_column_says_what_it_is() {
     let database = Database::create().await;
     let silent: Vec<String> = sqlx::query_scalar(
         "SELECT c.relname || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-          WHERE c.relname IN ('users', 'outbox') AND a.attnum > 0 AND NOT a.attisdropped
+          WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND c.relname <> '_sqlx_migrations' AND a.attnum > 0 AND NOT a.attisdropped
             AND col_description(c.oid, a.attnum) IS NULL",
     )
     .fetch_all(database.pool())

@@ -1,6 +1,6 @@
 //! The api: accepts a registration and commits it. Everything after that is the worker's.
 //!
-//! In reading order: the table of addresses ([`routes`]), what a client sends ([`body`], [`fields`], [`new_user`]), the
+//! In reading order: the table of addresses ([`routes`]), what a client sends ([`body`], [`fields`], [`new_user`], [`described`]), the
 //! two things that are done with it ([`registration`], [`mail_request`], both by way of [`database`]), and how errors are
 //! told ([`error`], [`problem`]); beside it, what is done with Keycloak ([`tokens`]). Around it stand [`middleware`], [`limits`], [`security_headers`], [`listener`],
 //! [`cleanup`], [`config`] and [`state`].
@@ -12,6 +12,7 @@
 pub mod routes;
 
 pub mod body;
+pub mod described;
 pub mod fields;
 pub mod new_user;
 

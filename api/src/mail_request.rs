@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use crate::{
     database::{self, DatabaseError},
+    described,
     fields::{Fault, Fields},
     new_user::{email_code, username_code},
     state::AppState,
@@ -27,11 +28,11 @@ use crate::{
 pub struct MailRequest {
     /// As it was registered, in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 3, max_length = 64, example = "ada", nullable = false)]
+    #[schema(schema_with = described::username, required = false)]
     pub username: Option<String>,
     /// As it was registered, in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = Email, max_length = 254, nullable = false)]
+    #[schema(schema_with = described::email, required = false)]
     pub email: Option<String>,
 }
 

@@ -10,24 +10,22 @@ use shared::domain::{
 };
 use utoipa::ToSchema;
 
-use crate::fields::{Fault, Fields};
+use crate::{
+    described,
+    fields::{Fault, Fields},
+};
 
 /// What a client sends. It describes the body; it is read field by field, so that every fault is found.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegisterRequest {
-    /// 3 to 64 letters a to z, digits, dots, hyphens and underscores; begins and ends with a letter or a digit.
-    /// Upper case is lowered.
-    #[schema(min_length = 3, max_length = 64, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]$", example = "ada")]
+    #[schema(schema_with = described::username)]
     pub username: String,
-    /// An ASCII address at a domain name with a dot.
-    #[schema(format = Email, max_length = 254, example = "ada@example.org")]
+    #[schema(schema_with = described::email)]
     pub email: String,
-    /// Any script; without control characters and `< > & " $ % ! # ? § ; * ~ / \ | ^ = [ ] { } ( )`.
-    #[schema(min_length = 1, max_length = 100, example = "Ada")]
+    #[schema(schema_with = described::name)]
     pub first_name: String,
-    /// As `firstName`.
-    #[schema(min_length = 1, max_length = 100, example = "Lovelace")]
+    #[schema(schema_with = described::name)]
     pub last_name: String,
 }
 
@@ -69,6 +67,7 @@ fn name_code(error: InvalidName) -> &'static str {
         InvalidName::Empty => "required",
         InvalidName::TooLong => "length",
         InvalidName::Character => "character",
+        InvalidName::Invisible => "invisible",
     }
 }
 

@@ -219,3 +219,38 @@ fn too_many_example() -> ApiError {
 fn away_example() -> ApiError {
     AuthError::from(UpstreamError::Unreadable { doing: "issue a token" }).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::routes;
+
+    fn document() -> Value {
+        serde_json::to_value(routes::openapi()).unwrap()
+    }
+
+    #[test]
+    fn every_answer_is_described() {
+        let paths = &document()["paths"];
+        for (path, method, statuses) in [
+            ("/auth/token", "post", &["200", "400", "401", "403", "413", "415", "422", "429", "503"][..]),
+            ("/auth/validate-token", "get", &["200", "400", "401", "429", "503"]),
+        ] {
+            for status in statuses {
+                assert!(paths[path][method]["responses"][status].is_object(), "{path}: {status}");
+            }
+        }
+    }
+
+    #[test]
+    fn swaggers_page_can_log_in() {
+        let document = document();
+        let scheme = &document["components"]["securitySchemes"]["password"];
+        assert_eq!(scheme["flows"]["password"]["tokenUrl"], "/auth/token");
+        let content = &document["paths"]["/auth/token"]["post"]["requestBody"]["content"];
+        assert!(content["application/json"].is_object() && content["application/x-www-form-urlencoded"].is_object());
+        let security = &document["paths"]["/auth/validate-token"]["get"]["security"];
+        assert_eq!(*security, json!([{ "bearer": [] }, { "password": [] }]));
+    }
+}

@@ -19,7 +19,8 @@ use utoipa_swagger_ui::SwaggerUi;
             person sets a password follow by themselves; `GET /users/{id}/status` says how far they are.\n\n\
             Errors are problem documents (RFC 9457): `code` is for programs and stable, `detail` is for people.",
     ),
-    tags((name = "users", description = "Registering, and what became of it"), (name = "auth", description = "Tokens, made by Keycloak")),
+    tags((name = "users", description = "Registering, and what became of it"), (name = "auth", description = "Tokens, made by Keycloak"),
+        (name = "service", description = "What runs here")),
 )]
 struct Description;
 

@@ -5,6 +5,7 @@ pub mod docs;
 pub mod health;
 pub mod mail_requests;
 pub mod users;
+pub mod version;
 
 use axum::Router;
 use utoipa::openapi::OpenApi;
@@ -30,4 +31,5 @@ fn api() -> OpenApiRouter<AppState> {
         .routes(routes!(users::status))
         .routes(routes!(mail_requests::request))
         .merge(auth::router())
+        .routes(routes!(version::version))
 }

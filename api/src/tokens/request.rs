@@ -23,7 +23,9 @@ use crate::{
 /// ends.
 const SCOPES: [&str; 3] = ["openid", "profile", "email"];
 
-/// What a client sends. It describes the body; it is read field by field, so that every fault is found.
+// These describe the body; it is read field by field, so that every fault is found.
+
+/// What is exchanged for tokens: a password, or a refresh token.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum TokenRequest {

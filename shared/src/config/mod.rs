@@ -281,10 +281,10 @@ mod tests {
             let (database, _) = (DatabaseSection::read(&mut environment), UsherSection::read(&mut environment));
             environment.finish(database)
         };
-        const DEVELOPMENT: &str = "postgres://usher:usher@localhost/usher";
-        let error = read("", DEVELOPMENT).unwrap_err().to_string();
+        let development = "postgres://usher:usher@localhost/usher";
+        let error = read("", development).unwrap_err().to_string();
         assert!(error.contains("DATABASE_URL holds a secret of the development stack"), "{error}");
-        assert!(read("development", DEVELOPMENT).is_ok());
+        assert!(read("development", development).is_ok());
         assert!(read("production", "postgres://usher:Kx7@localhost/usher").is_ok());
     }
 

@@ -51,9 +51,9 @@ impl NewUser {
     pub fn fingerprint(&self) -> [u8; 32] {
         let texts = [self.username.as_str(), self.email.as_str(), self.first_name.as_str(), self.last_name.as_str()];
         // With the lengths, or else two different registrations could come to the same bytes.
-        let hash = texts.into_iter().fold(Sha256::new(), |hash, text| {
-            hash.chain_update(text.len().to_le_bytes()).chain_update(text)
-        });
+        let hash = texts
+            .into_iter()
+            .fold(Sha256::new(), |hash, text| hash.chain_update(text.len().to_le_bytes()).chain_update(text));
         hash.finalize().into()
     }
 }

@@ -34,7 +34,7 @@ pub struct Allowance {
 pub async fn request(
     pool: &PgPool,
     target: &MailTarget,
-    allowance: Allowance,
+    quota: Allowance,
     trace: &TraceContext,
     event_grace: Duration,
 ) -> Result<(), StoreError> {
@@ -72,8 +72,8 @@ pub async fn request(
             &hash[..],
             target.username(),
             target.email(),
-            allowance.cooldown.as_secs_f64(),
-            i64::from(allowance.daily),
+            quota.cooldown.as_secs_f64(),
+            i64::from(quota.daily),
             event_grace.as_secs_f64(),
             Uuid::now_v7(),
             EventType::PasswordSetupRequested.as_str(),

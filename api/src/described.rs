@@ -1,0 +1,59 @@
+//! The rules of `shared::domain` in the words of JSON Schema. `tests/rules.rs` holds them to the same examples.
+
+use shared::domain::{email::EmailAddress, examples::Examples, name::PersonName, username::Username};
+use utoipa::openapi::{
+    KnownFormat, SchemaFormat,
+    schema::{Object, ObjectBuilder, Type},
+};
+
+pub fn username() -> Object {
+    text("3 to 64 letters a to z, digits, dots, hyphens and underscores; begins and ends with a letter or a digit. Upper case is lowered.")
+        .min_length(Some(3))
+        .max_length(Some(64))
+        .pattern(Some("^[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]$"))
+        .examples(of(&Username::EXAMPLES))
+        .build()
+}
+
+pub fn email() -> Object {
+    text("An ASCII address at a domain name with a dot.")
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Email)))
+        .max_length(Some(254))
+        .pattern(Some(EMAIL))
+        .examples(of(&EmailAddress::EXAMPLES))
+        .build()
+}
+
+pub fn name() -> Object {
+    text(
+        "Any script; without control characters, invisible ones and `< > & \" $ % ! # ? § ; * ~ / \\ | ^ = [ ] { } ( )`. \
+         Kept in normal form C.",
+    )
+    .min_length(Some(1))
+    .max_length(Some(100))
+    .pattern(Some(format!("^[^{PROHIBITED}]*[^{BLANK}{PROHIBITED}][^{PROHIBITED}]*$")))
+    .examples(of(&PersonName::EXAMPLES))
+    .build()
+}
+
+fn text(description: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).description(Some(description))
+}
+
+fn of<E>(examples: &Examples<E>) -> Vec<&'static str> {
+    let mut kept: Vec<_> = examples.accepted.iter().map(|(_typed, kept)| *kept).take(3).collect();
+    kept.dedup();
+    kept
+}
+
+/// A dot-atom of at most 64, and labels of which the last has a letter.
+const EMAIL: &str = "^(?=[^@]{1,64}@)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*\
+    @([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\\.)+(?=[A-Za-z0-9-]*[A-Za-z])[A-Za-z0-9][A-Za-z0-9-]{0,61}[A-Za-z0-9]$";
+
+/// White space that is no control character; dialects do not agree about `\s`.
+const BLANK: &str = " \\u00a0\\u1680\\u2000-\\u200a\\u202f\\u205f\\u3000";
+
+/// Inside of a class. Escapes that every dialect knows; what lies beyond four digits stands for itself.
+const PROHIBITED: &str = "\\x00-\\x1f\\x7f-\\x9f<>&\"$%!#?\u{A7};*~/\\\\|\\^=\\[\\]{}()\\u00ad\\u034f\\u061c\\u115f\
+    \\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u3164\\ue000-\\uf8ff\
+    \\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\u{1BCA0}-\u{1BCA3}\u{1D173}-\u{1D17A}\u{E0000}-\u{10FFFF}";

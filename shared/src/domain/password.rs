@@ -1,0 +1,158 @@
+//! Passwords, where one is given to us rather than to Keycloak.
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{email::EmailAddress, username::Username};
+
+/// A password that keeps the rules; kept as typed, because any change of it would lock its owner out.
+#[derive(Debug, Clone)]
+pub struct Password(SecretString);
+
+/// What is asked of a password. The realm's own policy must not ask for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each class is asked for or not, whatever the others are")]
+pub struct PasswordRules {
+    pub min_length: usize,
+    pub lower: bool,
+    pub upper: bool,
+    pub digit: bool,
+    /// One of `@$!%*#?&.`
+    pub special: bool,
+}
+
+/// Why a text is not a [`Password`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPassword {
+    #[error("must have at least {0} characters")]
+    TooShort(usize),
+    #[error("must have at most {MAX_LENGTH} characters")]
+    TooLong,
+    #[error("must contain a lower-case letter")]
+    Lower,
+    #[error("must contain an upper-case letter")]
+    Upper,
+    #[error("must contain a digit")]
+    Digit,
+    #[error("must contain one of {SPECIAL}")]
+    Special,
+    #[error("must not contain control characters")]
+    Control,
+    #[error("must not be the username")]
+    Username,
+    #[error("must not be the e-mail address, nor what stands before its @")]
+    Email,
+}
+
+/// Whoever hashes it works on all of it: a password of megabytes would be an attack.
+const MAX_LENGTH: usize = 128;
+
+const SPECIAL: &str = "@$!%*#?&.";
+
+/// Those of the service that this one succeeds:
+/// `^(?=.*[a-z])(?=.*[A-Z])(?=.*\d)(?=.*[@$!%*#?&.]).{8,}$`. It took no other characters beside these; there is no
+/// reason to refuse them (NIST SP 800-63B, section 3.1.1.2).
+impl Default for PasswordRules {
+    fn default() -> Self {
+        Self { min_length: 8, lower: true, upper: true, digit: true, special: true }
+    }
+}
+
+impl Password {
+    pub fn parse(
+        raw: SecretString,
+        rules: &PasswordRules,
+        username: &Username,
+        email: &EmailAddress,
+    ) -> Result<Self, InvalidPassword> {
+        let text = raw.expose_secret();
+        has_length(text, rules.min_length)?;
+        has_no_control_character(text)?;
+        has_classes(text, rules)?;
+        is_not_the_name(text, username, email)?;
+        Ok(Self(raw))
+    }
+
+    pub fn into_secret(self) -> SecretString {
+        self.0
+    }
+}
+
+fn has_length(password: &str, min: usize) -> Result<(), InvalidPassword> {
+    match password.chars().count() {
+        length if length < min => Err(InvalidPassword::TooShort(min)),
+        length if length > MAX_LENGTH => Err(InvalidPassword::TooLong),
+        _ => Ok(()),
+    }
+}
+
+/// They cannot be typed on every keyboard, and some get lost on the way.
+fn has_no_control_character(password: &str) -> Result<(), InvalidPassword> {
+    if password.chars().any(char::is_control) { Err(InvalidPassword::Control) } else { Ok(()) }
+}
+
+fn has_classes(password: &str, rules: &PasswordRules) -> Result<(), InvalidPassword> {
+    let lacks = |class: fn(char) -> bool| !password.chars().any(class);
+    for (asked, is_lacking, why) in [
+        (rules.lower, lacks(|c| c.is_ascii_lowercase()), InvalidPassword::Lower),
+        (rules.upper, lacks(|c| c.is_ascii_uppercase()), InvalidPassword::Upper),
+        (rules.digit, lacks(|c| c.is_ascii_digit()), InvalidPassword::Digit),
+        (rules.special, lacks(|c| SPECIAL.contains(c)), InvalidPassword::Special),
+    ] {
+        if asked && is_lacking {
+            return Err(why);
+        }
+    }
+    Ok(())
+}
+
+/// The first things that are tried (NIST SP 800-63B, section 3.1.1.2).
+fn is_not_the_name(password: &str, username: &Username, email: &EmailAddress) -> Result<(), InvalidPassword> {
+    let (password, email) = (password.to_lowercase(), email.to_lowercase());
+    if password == username.as_str() {
+        return Err(InvalidPassword::Username);
+    }
+    let local = email.split('@').next().unwrap_or_default();
+    if password == email || password == local { Err(InvalidPassword::Email) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(raw: &str, rules: &PasswordRules) -> Result<String, InvalidPassword> {
+        let username = Username::parse("ada.1815").unwrap();
+        let email = EmailAddress::parse("Ada.King1@example.org").unwrap();
+        let password = Password::parse(raw.into(), rules, &username, &email);
+        password.map(|password| password.into_secret().expose_secret().to_owned())
+    }
+
+    #[test]
+    fn the_examples_hold() {
+        use InvalidPassword::{Control, Digit, Email, Lower, Special, TooLong, TooShort, Upper};
+        let long = format!("Aa1.{}", "x".repeat(124));
+        for good in ["Right-1.", "Aa1@Aa1@", " Aa1. Aa1. ", "Pässwort-1.", "Aa1.🦀🦀🦀🦀", &long] {
+            assert_eq!(parse(good, &PasswordRules::default()).as_deref(), Ok(good), "kept as typed");
+        }
+        let too_long = format!("{long}x");
+        for (bad, why) in [
+            ("Aa1.Aa1", TooShort(8)),
+            (&too_long, TooLong),
+            ("RIGHT-1.", Lower),
+            ("right-1.", Upper),
+            ("Right-A.", Digit),
+            ("Right-11", Special),
+            ("Right-1.\n", Control),
+            ("Ada.King1", Email),
+            ("ada.King1@Example.org", Email),
+        ] {
+            assert_eq!(parse(bad, &PasswordRules::default()), Err(why), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_asked_for_need_not_be_there() {
+        let lax = PasswordRules { min_length: 4, lower: false, upper: false, digit: false, special: false };
+        assert!(parse("....", &lax).is_ok());
+        assert_eq!(parse("ADA.1815", &lax), Err(InvalidPassword::Username));
+    }
+}
