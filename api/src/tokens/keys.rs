@@ -71,15 +71,15 @@ impl Keys {
     pub async fn run(&self, stop: CancellationToken) {
         stop.run_until_cancelled(async {
             loop {
-                let fetched = self.fetch().await;
-                sleep(self.rest()).await;
+                let next = if self.fetch().await { self.pace.refresh } else { self.pace.cooldown };
+                let rest = self.rest();
+                sleep(rest).await;
                 // Before the rest ends, so that nobody who asks right after it is missed.
                 let wanted = self.wanted.notified();
                 self.known.send_modify(|known| known.resting = false);
-                let next = if fetched { self.pace.refresh } else { self.pace.cooldown };
                 tokio::select! {
                     () = wanted => {}
-                    () = sleep(next) => {}
+                    () = sleep(next.saturating_sub(rest)) => {}
                 }
             }
         })
