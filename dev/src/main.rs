@@ -11,6 +11,7 @@ mod commands;
 mod env_file;
 mod first_user;
 mod install;
+mod java_trust;
 mod logs;
 mod mail_catcher;
 mod port_base;
