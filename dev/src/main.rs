@@ -72,7 +72,7 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse().command).await {
+    match Box::pin(run(Arguments::parse().command)).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("\ncargo dev: {error:#}");
