@@ -8,6 +8,8 @@ mod journey;
 
 mod registration;
 
+mod provisioning;
+
 mod trace;
 
 mod configuration;
