@@ -8,6 +8,7 @@ mod journey;
 
 mod registration;
 
+mod mail;
 mod provisioning;
 
 mod trace;
