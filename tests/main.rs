@@ -8,6 +8,7 @@ mod journey;
 
 mod registration;
 
+mod breakers;
 mod lease;
 mod mail;
 mod provisioning;
