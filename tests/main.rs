@@ -12,6 +12,7 @@ mod breakers;
 mod lease;
 mod mail;
 mod provisioning;
+mod shutdown;
 
 mod trace;
 
