@@ -13,6 +13,7 @@ mod lease;
 mod mail;
 mod provisioning;
 mod shutdown;
+mod token;
 
 mod trace;
 
