@@ -1,10 +1,11 @@
 //! `cargo dev`: the whole system on this machine, on real parts, without containers.
 //!
 //! Read in this order: `up` is the list of what a start does; `services/` holds one file for each service, on top of
-//! `process` (start, find again, stop) and `readiness`; `stack`, `ports`, `account` and `env_file` say where everything
+//! `process` (start, find again, stop) and `readiness`; `stack`, `ports`, `addresses`, `account` and `env_file` say where everything
 //! lies, listens and runs as; `install` and `programs` fetch and find the programs; `first_user` proves that it works.
 
 mod account;
+mod addresses;
 mod build;
 mod cargo;
 mod commands;
@@ -21,6 +22,7 @@ mod programs;
 mod progress;
 mod services;
 mod settings;
+mod settle_ports;
 mod stack;
 mod timeline;
 mod up;
@@ -63,6 +65,8 @@ enum Command {
         /// Only tests whose name contains this
         filter: Option<String>,
     },
+    /// Write .sqlx/ anew, after a query or a migration was changed
+    Sqlx,
     /// Stop everything and remove all state, .dev/
     Clean,
     /// The mail catcher, as the stack runs it
@@ -89,8 +93,9 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Services => up::only_services(&stack).await?,
         Command::Down => commands::down(&stack).await?,
         Command::Status => commands::status(&stack).await,
-        Command::Logs { name, follow } => logs::show(&stack, name.as_deref(), follow).await?,
+        Command::Logs { name, follow } => commands::logs(&stack, name.as_deref(), follow).await?,
         Command::Test { filter } => return commands::test(&stack, filter.as_deref()).await,
+        Command::Sqlx => commands::sqlx(&stack).await?,
         Command::Clean => commands::clean(&stack).await?,
         Command::MailCatcher { smtp_port, http_port } => mail_catcher::run(smtp_port, http_port).await?,
     }
