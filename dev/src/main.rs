@@ -27,7 +27,10 @@ mod stack;
 mod timeline;
 mod up;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, ErrorKind},
+    process::ExitCode,
+};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -78,11 +81,17 @@ enum Command {
 async fn main() -> ExitCode {
     match Box::pin(run(Arguments::parse().command)).await {
         Ok(code) => code,
+        // Whoever read the output has seen enough: `cargo dev logs | head`.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\ncargo dev: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 async fn run(command: Command) -> Result<ExitCode> {
@@ -92,7 +101,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Up => up::run(&stack).await?,
         Command::Services => up::only_services(&stack).await?,
         Command::Down => commands::down(&stack).await?,
-        Command::Status => commands::status(&stack).await,
+        Command::Status => commands::status(&stack).await?,
         Command::Logs { name, follow } => commands::logs(&stack, name.as_deref(), follow).await?,
         Command::Test { filter } => return commands::test(&stack, filter.as_deref()).await,
         Command::Sqlx => commands::sqlx(&stack).await?,
