@@ -13,11 +13,12 @@ use crate::harness::{
 
 const QUEUE: &str = "usher.user-created";
 
-/// No message left, and none that could not be understood.
-async fn until_queues_are_empty(probe: &Probe) {
-    eventually("the queues are empty", PATIENCE, async || {
+/// No event that is not published, no message that is not consumed, and none that could not be understood.
+async fn until_nothing_waits(system: &System, probe: &Probe) {
+    eventually("nothing waits", PATIENCE, async || {
+        let outbox = system.outbox_depth().await;
         let depths = [probe.depth(QUEUE).await, probe.depth("usher.user-created.dead").await];
-        if depths == [Some(0); 2] { Ok(()) } else { Err(depths) }
+        if (outbox, depths) == (0, [Some(0); 2]) { Ok(()) } else { Err((outbox, depths)) }
     })
     .await;
 }
@@ -54,7 +55,7 @@ async fn while_keycloak_is_away_messages_wait_in_the_queue_and_nobody_pays() {
     line.restore().await;
 
     until_all_have_one_account_and_one_mail(&system, &keycloak, &users).await;
-    until_queues_are_empty(&probe).await;
+    until_nothing_waits(&system, &probe).await;
     system.stop().await;
 }
 
@@ -87,6 +88,38 @@ async fn while_mails_fail_accounts_are_made_and_keycloak_is_spared() {
 }
 
 #[tokio::test]
+async fn a_mail_without_an_answer_does_not_say_that_keycloak_is_well() {
+    let keycloak = FakeKeycloak::start().await;
+    keycloak.fail_always(Endpoint::SendMail, Fault::Hang);
+    let plan = Plan::on(keycloak.access()).set("MAIL_REALM_TIMEOUT", "300ms").set("MAIL_DEADLINE", "500ms");
+    let system = plan.set("BREAKER_OPEN_MAX", "200ms").start().await;
+    let probe = system.vhost.probe().await;
+    let waits_for_mail = system.register().await;
+    system.until(&waits_for_mail, "the account is there", |row| row.synced_at.is_some()).await;
+
+    keycloak.fail_always(Endpoint::CreateUser, Fault::status(503));
+    let mut users = join_all((0..5).map(|_| system.register())).await;
+    eventually("the consumer pauses", PATIENCE, async || probe.consumers(QUEUE).await == Some(0)).await;
+    users.extend(join_all((0..2).map(|_| system.register())).await);
+    eventually("all events are published", PATIENCE, async || system.outbox_depth().await == 0).await;
+    let waiting = probe.depth(QUEUE).await;
+    assert!(waiting >= Some(2), "{waiting:?}");
+    // Whoever waits for a mail is a probe like everybody else, and this one cannot tell.
+    let mails = keycloak.requests(Endpoint::SendMail).len();
+    let tried = async || keycloak.requests(Endpoint::SendMail).len() >= mails + 3;
+    eventually("the mail is tried again and again", PATIENCE, tried).await;
+    assert_eq!(probe.depth(QUEUE).await, waiting, "the consumer was sent to a Keycloak that is down");
+    keycloak.heal();
+
+    users.push(waits_for_mail);
+    for user in &users {
+        system.until_complete(user).await;
+    }
+    until_nothing_waits(&system, &probe).await;
+    system.stop().await;
+}
+
+#[tokio::test]
 async fn while_postgresql_is_away_from_a_worker_nothing_is_lost() {
     let keycloak = FakeKeycloak::start().await;
     let plan = Plan::on(keycloak.access()).hasty().workers(0).set("PROVISION_CONCURRENCY", "2");
@@ -110,7 +143,7 @@ async fn while_postgresql_is_away_from_a_worker_nothing_is_lost() {
     line.restore().await;
 
     until_all_have_one_account_and_one_mail(&system, &keycloak, &users).await;
-    until_queues_are_empty(&probe).await;
+    until_nothing_waits(&system, &probe).await;
     assert!(worker.stop().await.success());
 }
 
@@ -119,18 +152,16 @@ async fn when_the_broker_drops_everybody_in_the_middle_nothing_is_lost_or_done_t
     let keycloak = FakeKeycloak::start().await;
     let system = Plan::on(keycloak.access()).start().await;
     let probe = system.vhost.probe().await;
-    let mut middle = keycloak.hold(Endpoint::CreateUser);
-    let registrations = join_all((0..30).map(|_| system.register()));
-    let fault = async {
-        middle.reached().await;
-        let closed = async || system.vhost.close_all_connections().await >= 2;
-        eventually("relay and consumer are cut off", PATIENCE, closed).await;
-        middle.release();
-    };
+    let mut in_flight = keycloak.hold(Endpoint::CreateUser);
+    let mut users = join_all((0..15).map(|_| system.register())).await;
+    in_flight.reached().await;
 
-    let (users, ()) = tokio::join!(registrations, fault);
+    let closed = async || system.vhost.close_all_connections().await >= 2;
+    eventually("relay and consumer are cut off", PATIENCE, closed).await;
+    users.extend(join_all((0..15).map(|_| system.register())).await);
+    in_flight.release();
 
     until_all_have_one_account_and_one_mail(&system, &keycloak, &users).await;
-    until_queues_are_empty(&probe).await;
+    until_nothing_waits(&system, &probe).await;
     system.stop().await;
 }
