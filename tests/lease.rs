@@ -2,6 +2,7 @@
 
 use lapin::BasicProperties;
 use serde_json::json;
+use sqlx::Executor as _;
 
 use crate::harness::{
     eventually::eventually,
@@ -131,9 +132,10 @@ async fn a_refusal_that_comes_too_late_parks_nobody() {
 async fn a_failure_that_comes_too_late_takes_nobody_elses_lease_away() {
     let keycloak = FakeKeycloak::start().await;
     let (mut first, mut second) = (keycloak.hold(Endpoint::CreateUser), keycloak.hold(Endpoint::CreateUser));
-    let mut system = Plan::on(keycloak.access()).workers(0).set("KEYCLOAK_TIMEOUT", "14s").start().await;
-    // It has its event, and looks for nobody.
-    let mut late = Binary::worker().envs(system.settings()).env("SWEEP_INTERVAL", "1h").start();
+    let plan = Plan::on(keycloak.access()).workers(0).set("KEYCLOAK_TIMEOUT", "14s");
+    // It is told of the user by the event, and does not look for anybody: whoever comes second is somebody else.
+    let mut system = plan.set("SWEEP_INTERVAL", "1h").start().await;
+    let mut late = worker(&system);
     let user = system.register().await;
     first.reached().await;
     end_lease(&system, &user).await;
@@ -148,6 +150,33 @@ async fn a_failure_that_comes_too_late_takes_nobody_elses_lease_away() {
 
     second.release();
     assert_eq!(system.until_complete(&user).await.claim_no, 2);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn no_mail_leaves_on_a_lease_that_waiting_has_used_up() {
+    let keycloak = FakeKeycloak::start().await;
+    let mut system = plan(&keycloak).start().await;
+    // A database that is slow at the worst moment: the try is being counted, and the mail leaves next.
+    let slow = "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql
+                    AS 'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END';
+                CREATE TRIGGER wait BEFORE UPDATE ON users FOR EACH ROW
+                    WHEN (NEW.mail_attempts > OLD.mail_attempts) EXECUTE FUNCTION wait()";
+    system.pool().execute(slow).await.expect("the table is ours");
+    let mut slowness = system.pool().begin().await.expect("a transaction");
+    slowness.execute("SELECT pg_advisory_xact_lock(1)").await.expect("nobody else locks");
+    let user = system.register().await;
+    system.start_worker().await;
+    system.until(&user, "the account is there", |row| row.synced_at.is_some()).await;
+    eventually("the lease is used up", PATIENCE, async || {
+        let is_over = sqlx::query_scalar::<_, bool>("SELECT leased_until < now() FROM users WHERE id = $1");
+        is_over.bind(user.id).fetch_one(system.pool()).await.expect("the row can be read")
+    })
+    .await;
+    slowness.rollback().await.expect("the lock can be left");
+
+    let row = system.until_complete(&user).await;
+    assert_eq!((keycloak.mails_to(&user.username).len(), row.mail_attempts), (1, 2), "the first try sent nothing");
     system.stop().await;
 }
 
