@@ -46,7 +46,9 @@ impl Busy {
         let mut gate = keycloak.hold(Endpoint::CreateUser);
         let ops = ReservedPort::new();
         let listen = ops.address().to_string();
-        let worker = Binary::worker().envs(system.settings()).env("WORKER_OPS_LISTEN", listen).start();
+        let worker = Binary::worker().envs(system.settings()).env("WORKER_OPS_LISTEN", listen);
+        // Longer than a test waits for an end: the time to drain is not what ends it.
+        let worker = worker.env("WORKER_DRAIN_TIMEOUT", "60s").env("WORKER_TERMINATION_GRACE", "70s").start();
         gate.reached().await;
         let waiting = system.register().await;
         let probe = system.vhost.probe().await;
