@@ -21,9 +21,10 @@ use crate::harness::{
 const QUEUE: &str = "usher.user-created";
 const HEARD: &str = "finishing what is in flight";
 
-async fn is_ready(ops: SocketAddr) -> bool {
+/// What an orchestrator is told; `None` when nobody answers.
+async fn readiness(ops: SocketAddr) -> Option<u16> {
     let answer = http::client().get(format!("http://{ops}/health/ready")).send().await;
-    answer.is_ok_and(|answer| answer.status() == 200)
+    answer.ok().map(|answer| answer.status().as_u16())
 }
 
 /// A worker with one user in the middle of being created, and one whose message it has fetched and not begun.
@@ -98,10 +99,11 @@ async fn a_second_signal_ends_a_worker_at_once() {
 async fn a_worker_that_is_ending_is_not_ready() {
     let keycloak = FakeKeycloak::start().await;
     let Busy { mut worker, ops, gate, .. } = Busy::start(&keycloak).await;
-    assert!(is_ready(ops.address()).await);
+    assert_eq!(readiness(ops.address()).await, Some(200));
 
     worker.signal(Signal::SIGTERM);
-    eventually("it is not ready", PATIENCE, async || !is_ready(ops.address()).await).await;
+    // Told so, rather than refused, as long as there is work in flight.
+    eventually("it says that it is not ready", PATIENCE, async || readiness(ops.address()).await == Some(503)).await;
     assert!(worker.is_running());
     gate.release();
     assert!(worker.exit().await.success());
@@ -117,7 +119,7 @@ async fn an_api_answers_what_it_has_been_asked_and_is_not_ready_meanwhile() {
         .env("API_LISTEN", public.address().to_string())
         .env("API_OPS_LISTEN", ops.address().to_string())
         .start();
-    eventually("the api is ready", PATIENCE, async || is_ready(ops.address()).await).await;
+    eventually("the api is ready", PATIENCE, async || readiness(ops.address()).await == Some(200)).await;
     let body = json!({ "username": "ada", "email": "ada@example.org", "firstName": "Ada", "lastName": "Lovelace" });
     let body = body.to_string();
     let mut client = BufReader::new(TcpStream::connect(public.address()).await.expect("the api takes connections"));
@@ -134,7 +136,8 @@ async fn an_api_answers_what_it_has_been_asked_and_is_not_ready_meanwhile() {
 
     api.signal(Signal::SIGTERM);
     api.until_output_has(HEARD).await;
-    eventually("it is not ready", PATIENCE, async || !is_ready(ops.address()).await).await;
+    // Told so, rather than refused, as long as there is work in flight.
+    eventually("it says that it is not ready", PATIENCE, async || readiness(ops.address()).await == Some(503)).await;
     TcpStream::connect(public.address()).await.expect_err("nobody new is let in");
     client.write_all(body.as_bytes()).await.expect("the rest can be sent");
 
