@@ -8,6 +8,13 @@ mod journey;
 
 mod registration;
 
+mod relay;
+mod topology;
+
+mod dead_letters;
+mod sharing;
+mod sweep;
+
 mod breakers;
 mod lease;
 mod mail;
