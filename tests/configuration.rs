@@ -75,7 +75,9 @@ async fn every_fault_is_told_at_once_and_nothing_is_started() {
     let exit = worker.exit().await;
     let output = worker.output();
     assert_eq!(exit.code(), Some(64), "{output}");
-    for name in ["SWEEP_INTERVAL", "DATABASE_URL", "KEYCLOAK_URL", "KEYCLOAK_REALM", "MAIL_REDIRECT_URI"] {
+    for name in
+        ["SWEEP_INTERVAL", "AMQP_URL is not", "DATABASE_URL", "KEYCLOAK_URL", "KEYCLOAK_REALM", "MAIL_REDIRECT_URI"]
+    {
         assert!(output.contains(name), "{name} is missing in:\n{output}");
     }
     assert!(!output.contains("s3cret"), "a value was shown:\n{output}");

@@ -18,6 +18,20 @@ mod jwt_attacks;
 mod tokens;
 mod validate_token;
 
+mod relay;
+mod topology;
+
+mod dead_letters;
+mod sharing;
+mod sweep;
+
+mod breakers;
+mod lease;
+mod mail;
+mod provisioning;
+mod shutdown;
+mod token;
+
 mod trace;
 
 mod configuration;

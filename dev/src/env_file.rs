@@ -5,10 +5,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use crate::{
-    services::{keycloak, mail, postgres, rabbitmq, usher},
-    stack::Stack,
-};
+use crate::{addresses, stack::Stack};
 
 pub(crate) fn write(stack: &Stack) -> Result<()> {
     let lines: Vec<String> = variables(stack).iter().map(|(name, value)| format!("{name}={value}\n")).collect();
@@ -18,22 +15,22 @@ pub(crate) fn write(stack: &Stack) -> Result<()> {
 pub(crate) fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
     vec![
         ("USHER_ENV", "development".into()),
-        ("DATABASE_URL", postgres::url(stack, "usher")),
-        ("AMQP_URL", rabbitmq::amqp_url(stack)),
-        ("RABBITMQ_MANAGEMENT_URL", rabbitmq::management_url(stack)),
-        ("KEYCLOAK_URL", keycloak::url(stack)),
+        ("DATABASE_URL", addresses::database(stack, "usher")),
+        ("AMQP_URL", addresses::amqp(stack)),
+        ("RABBITMQ_MANAGEMENT_URL", addresses::rabbitmq_management(stack)),
+        ("KEYCLOAK_URL", addresses::keycloak(stack)),
         ("KEYCLOAK_REALM", "usher".into()),
         ("KEYCLOAK_CLIENT_ID", "usher-app".into()),
         ("KEYCLOAK_CLIENT_SECRET", "usher-app-secret".into()),
         ("KEYCLOAK_ADMIN_CLIENT_ID", "usher-provisioner".into()),
         ("KEYCLOAK_ADMIN_CLIENT_SECRET", "usher-provisioner-secret".into()),
-        ("KEYCLOAK_ADMIN", keycloak::ADMINISTRATOR.into()),
-        ("KEYCLOAK_ADMIN_PASSWORD", keycloak::ADMINISTRATOR_PASSWORD.into()),
+        ("KEYCLOAK_ADMIN", addresses::ADMINISTRATOR.into()),
+        ("KEYCLOAK_ADMIN_PASSWORD", addresses::ADMINISTRATOR_PASSWORD.into()),
         ("SMTP_HOST", "127.0.0.1".into()),
         ("SMTP_PORT", stack.ports.smtp.to_string()),
-        ("MAIL_URL", mail::url(stack)),
-        ("MAIL_REDIRECT_URI", format!("{}/docs/", usher::api_url(stack))),
-        ("API_URL", usher::api_url(stack)),
-        ("API_OPS_URL", format!("http://127.0.0.1:{}", stack.ports.api_ops)),
+        ("MAIL_URL", addresses::mail(stack)),
+        ("MAIL_REDIRECT_URI", format!("{}/docs/", addresses::api(stack))),
+        ("API_URL", addresses::api(stack)),
+        ("API_OPS_URL", addresses::api_ops(stack)),
     ]
 }

@@ -8,7 +8,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    services::usher,
+    addresses,
     stack::Stack,
     timeline::{MILESTONES, Timeline},
 };
@@ -49,7 +49,7 @@ struct Journey {
 async fn register(stack: &Stack, client: &Client, username: &str, first: &str, last: &str) -> Result<Option<Journey>> {
     let mut timeline = Timeline::start(stack);
     let body = json!({ "username": username, "email": format!("{username}@example.com"), "firstName": first, "lastName": last });
-    let request = client.post(format!("{}/users/register", usher::api_url(stack))).json(&body);
+    let request = client.post(format!("{}/users/register", addresses::api(stack))).json(&body);
     let sent = Utc::now();
     let answer = request.send().await.context("the api does not answer")?;
     let (code, user) = (answer.status(), answer.json::<Value>().await.unwrap_or_default());
@@ -102,7 +102,7 @@ impl Journey {
 
 /// The status of a user, None if the api does not know it (its database was made anew).
 async fn status(stack: &Stack, client: &Client, id: &str) -> Result<Option<String>> {
-    let url = format!("{}/users/{}/status", usher::api_url(stack), id.trim());
+    let url = format!("{}/users/{}/status", addresses::api(stack), id.trim());
     let answer = client.get(url).send().await.context("the api does not answer")?;
     if answer.status() == StatusCode::NOT_FOUND {
         return Ok(None);

@@ -9,11 +9,14 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use nix::unistd::Uid;
 
-use crate::{logs, process::Launch, programs, progress::Line, stack::Stack};
+use crate::{java_trust, logs, process::Launch, programs, progress::Line, stack::Stack};
 
 const KEYCLOAK: &str = "26.7.3";
 /// Pinned: without a version Maven asks for the newest plugin each time.
 const MAVEN_COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy";
+
+const FETCH: &str = "keycloak-fetch";
+const JAVA_DISTRUSTS: &str = "PKIX path building failed";
 
 struct Package {
     name: &'static str,
@@ -110,27 +113,38 @@ pub(crate) fn keycloak_home(stack: &Stack) -> PathBuf {
 }
 
 async fn fetch_keycloak(stack: &Stack) -> Result<PathBuf> {
+    let mut fetched = maven_copy(stack, &stack.settings.maven_opts).await?;
+    if !fetched && logs::tail(stack, FETCH, 0).contains(JAVA_DISTRUSTS) {
+        let trusting = format!("{} {}", stack.settings.maven_opts, java_trust::options(stack)?);
+        fetched = maven_copy(stack, trusting.trim()).await?;
+    }
+    if !fetched {
+        bail!(
+            "Maven could not fetch Keycloak\n{}\nCheck the network and ~/.m2/settings.xml, then run cargo dev again",
+            logs::tail(stack, FETCH, 0)
+        );
+    }
+    Ok(stack.state.join(format!("cache/keycloak-quarkus-dist-{KEYCLOAK}.tar.gz")))
+}
+
+async fn maven_copy(stack: &Stack, options: &str) -> Result<bool> {
     let cache = stack.state.join("cache");
-    let log = File::create(stack.log_file("keycloak-fetch"))?;
+    let log = File::create(stack.log_file(FETCH))?;
     let status = tokio::process::Command::new("mvn")
         .args(["--quiet", "--batch-mode", MAVEN_COPY])
+        // Without it Maven remembers a failure and does not ask again.
+        .arg("--update-snapshots")
         .arg(format!("-Dartifact=org.keycloak:keycloak-quarkus-dist:{KEYCLOAK}:tar.gz"))
         .arg(format!("-DoutputDirectory={}", cache.display()))
+        .env("MAVEN_OPTS", options)
         .current_dir(&cache)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
         .kill_on_drop(true)
         .status()
-        .await
-        .context("cannot run mvn")?;
-    if !status.success() {
-        bail!(
-            "Maven could not fetch Keycloak\n{}\nCheck the network and ~/.m2/settings.xml, then run cargo dev again",
-            logs::tail(stack, "keycloak-fetch", 0)
-        );
-    }
-    Ok(cache.join(format!("keycloak-quarkus-dist-{KEYCLOAK}.tar.gz")))
+        .await;
+    Ok(status.context("cannot run mvn")?.success())
 }
 
 /// By the services' account, which then owns what `kc.sh build` rewrites; moved into place when complete.

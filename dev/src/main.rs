@@ -1,16 +1,18 @@
 //! `cargo dev`: the whole system on this machine, on real parts, without containers.
 //!
 //! Read in this order: `up` is the list of what a start does; `services/` holds one file for each service, on top of
-//! `process` (start, find again, stop) and `readiness`; `stack`, `ports`, `account` and `env_file` say where everything
+//! `process` (start, find again, stop) and `readiness`; `stack`, `ports`, `addresses`, `account` and `env_file` say where everything
 //! lies, listens and runs as; `install` and `programs` fetch and find the programs; `first_user` proves that it works.
 
 mod account;
+mod addresses;
 mod build;
 mod cargo;
 mod commands;
 mod env_file;
 mod first_user;
 mod install;
+mod java_trust;
 mod logs;
 mod mail_catcher;
 mod port_base;
@@ -20,11 +22,15 @@ mod programs;
 mod progress;
 mod services;
 mod settings;
+mod settle_ports;
 mod stack;
 mod timeline;
 mod up;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, ErrorKind},
+    process::ExitCode,
+};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -62,6 +68,8 @@ enum Command {
         /// Only tests whose name contains this
         filter: Option<String>,
     },
+    /// Write .sqlx/ anew, after a query or a migration was changed
+    Sqlx,
     /// Stop everything and remove all state, .dev/
     Clean,
     /// The mail catcher, as the stack runs it
@@ -71,13 +79,19 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse().command).await {
+    match Box::pin(run(Arguments::parse().command)).await {
         Ok(code) => code,
+        // Whoever read the output has seen enough: `cargo dev logs | head`.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\ncargo dev: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 async fn run(command: Command) -> Result<ExitCode> {
@@ -87,9 +101,10 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Up => up::run(&stack).await?,
         Command::Services => up::only_services(&stack).await?,
         Command::Down => commands::down(&stack).await?,
-        Command::Status => commands::status(&stack).await,
-        Command::Logs { name, follow } => logs::show(&stack, name.as_deref(), follow).await?,
+        Command::Status => commands::status(&stack).await?,
+        Command::Logs { name, follow } => commands::logs(&stack, name.as_deref(), follow).await?,
         Command::Test { filter } => return commands::test(&stack, filter.as_deref()).await,
+        Command::Sqlx => commands::sqlx(&stack).await?,
         Command::Clean => commands::clean(&stack).await?,
         Command::MailCatcher { smtp_port, http_port } => mail_catcher::run(smtp_port, http_port).await?,
     }

@@ -83,10 +83,11 @@ fn holder(port: u16) -> Option<String> {
     let socket = ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().find_map(|table| listening_socket(table, port))?;
     let link = format!("socket:[{socket}]");
     fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
+        let pid: u32 = process.file_name().to_str()?.parse().ok()?;
         let mut files = fs::read_dir(process.path().join("fd")).ok()?.flatten();
         files.find(|file| fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == link.as_str()))?;
         let name = fs::read_to_string(process.path().join("comm")).ok()?;
-        Some(format!("process {} ({})", process.file_name().to_string_lossy(), name.trim()))
+        Some(format!("process {pid} ({})", name.trim()))
     })
 }
 

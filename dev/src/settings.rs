@@ -10,6 +10,10 @@ pub(crate) struct Settings {
     /// Every port of the stack is this number plus a fixed offset (`ports.rs`).
     pub(crate) dev_port_base: Option<u16>,
     pub(crate) java_home: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) maven_opts: String,
+    /// The authorities this system trusts, where they are not in the usual file.
+    pub(crate) ssl_cert_file: Option<PathBuf>,
     /// Set by cargo: the same cargo builds the workspace.
     #[serde(default = "default_cargo")]
     pub(crate) cargo: PathBuf,

@@ -5,9 +5,10 @@ use std::{fs::File, pin::pin};
 use anyhow::Result;
 
 use crate::{
-    build, env_file, first_user, install, port_base,
+    addresses, build, env_file, first_user, install,
     progress::Board,
-    services::{self, Service, keycloak, mail, usher},
+    services::{self, Service, usher},
+    settle_ports::settle_ports,
     stack::Stack,
 };
 
@@ -38,7 +39,7 @@ pub(crate) async fn only_services(stack: &Stack) -> Result<()> {
 async fn prepare(stack: &Stack, needed: &[Service]) -> Result<File> {
     stack.open()?;
     let lock = stack.lock()?;
-    port_base::settle(stack)?;
+    settle_ports(stack)?;
     services::ensure_ports_free(stack, needed).await?;
     install::packages(stack)?;
     env_file::write(stack)?;
@@ -57,13 +58,13 @@ async fn build_and_start(stack: &Stack, board: &Board) -> Result<()> {
 
 fn print_addresses(stack: &Stack) {
     let rabbitmq = format!("http://127.0.0.1:{}", stack.ports.rabbitmq_management);
-    let keycloak_login = format!("{} / {}", keycloak::ADMINISTRATOR, keycloak::ADMINISTRATOR_PASSWORD);
+    let keycloak_login = format!("{} / {}", addresses::ADMINISTRATOR, addresses::ADMINISTRATOR_PASSWORD);
     println!();
     for (what, address, login) in [
-        ("Swagger", format!("{}/docs/", usher::api_url(stack)), ""),
-        ("Mail", mail::url(stack), ""),
+        ("Swagger", format!("{}/docs/", addresses::api(stack)), ""),
+        ("Mail", addresses::mail(stack), ""),
         ("RabbitMQ", rabbitmq, "usher / usher"),
-        ("Keycloak", format!("{}/admin/", keycloak::url(stack)), &keycloak_login),
+        ("Keycloak", format!("{}/admin/", addresses::keycloak(stack)), &keycloak_login),
     ] {
         println!("{}", format!("{what:<10} {address:<32} {login}").trim_end());
     }

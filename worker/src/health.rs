@@ -23,14 +23,13 @@ pub struct Health {
 }
 
 impl Health {
-    /// Answers until the process ends.
-    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
-        let shutdown = self.shutdown.clone();
+    /// Answers until everything in flight is `drained`.
+    pub async fn serve(self, listener: TcpListener, drained: CancellationToken) -> std::io::Result<()> {
         let routes = Router::new()
             .route("/health/live", get(|| async { Json(json!({ "status": "live" })) }))
             .route("/health/ready", get(ready))
             .with_state(Arc::new(self));
-        axum::serve(listener, routes).with_graceful_shutdown(shutdown.cancelled_owned()).await
+        axum::serve(listener, routes).with_graceful_shutdown(drained.cancelled_owned()).await
     }
 
     fn degraded(&self) -> Vec<&'static str> {

@@ -26,7 +26,7 @@ pub mod outcome;
 pub mod config;
 pub mod health;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc};
 
 use anyhow::Context as _;
 use broker::connection::{Link, LinkState};
@@ -47,6 +47,7 @@ use tokio::{
     net::TcpListener,
     sync::{Notify, watch},
 };
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// A worker that is ready to run.
 pub struct Worker {
@@ -103,16 +104,26 @@ impl Worker {
             prefetch: config.provision.concurrency,
             database_away: watch::Sender::new(false),
         });
-        lifecycle.spawn("consumer", consumer.run(consumer_link, shutdown.clone()));
+        // Health answers until the last user in flight is done.
+        let drained = CancellationToken::new();
+        let working = Arc::new(drained.clone().drop_guard());
+        lifecycle.spawn("consumer", hold(Arc::clone(&working), consumer.run(consumer_link, shutdown.clone())));
         let sweep = Sweep {
             pool: pool.clone(),
             provisioner: Arc::clone(&provisioner),
             interval: config.sweep_interval,
             width: config.provision.concurrency.into(),
         };
-        lifecycle.spawn("sweep", sweep.run(shutdown.clone()));
+        lifecycle.spawn("sweep", hold(working, sweep.run(shutdown.clone())));
         let health = Health { pool, links, provisioner, shutdown };
-        lifecycle.spawn("health", health.serve(ops));
+        lifecycle.spawn("health", health.serve(ops, drained));
         Ok(())
     }
+}
+
+/// Keeps `guard` until `task` has ended.
+async fn hold<T>(guard: Arc<DropGuard>, task: impl Future<Output = T>) -> T {
+    let ended = task.await;
+    drop(guard);
+    ended
 }

@@ -99,6 +99,15 @@ impl Failure {
         }
     }
 
+    /// Whether nobody answered, so that it says nothing good of anybody either.
+    pub fn is_silence(&self) -> bool {
+        match self {
+            Self::Account(error) | Self::Mail(error) => matches!(error, KeycloakError::Unreachable { .. }),
+            Self::TooSlow { .. } => true,
+            _ => false,
+        }
+    }
+
     /// For the row, which only operators read: Keycloak's own words included.
     pub fn describe(&self) -> String {
         let detail = match self {

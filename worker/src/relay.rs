@@ -59,16 +59,30 @@ impl Relay {
         let channel = confirming_channel(connection).await?;
         let mut low = LowMark::default();
         let mut next_full_pass = Instant::now();
+        let mut declare_at = None;
         while !shutdown.is_cancelled() {
+            if declare_at.take_if(|at| Instant::now() >= *at).is_some() {
+                topology::declare(connection).await?;
+            }
             let full = Instant::now() >= next_full_pass;
             if full {
                 next_full_pass = Instant::now() + self.full_pass;
             }
-            if !self.publish_batch(connection, &channel, &mut low, full).await? {
+            let published = self.publish_batch(connection, &channel, &mut low, full).await?;
+            if published.returned && declare_at.is_none() {
+                declare_at = Some(Instant::now() + self.until_declared_again());
+            }
+            if !published.more {
                 self.wait(shutdown).await;
             }
         }
         Ok(())
+    }
+
+    /// Sooner than any event is tried again, and not at once: a broker that is still taking leave of a deleted quorum
+    /// queue would give its consumers to the new one, tell them nothing, and deliver nothing to them.
+    fn until_declared_again(&self) -> Duration {
+        self.config.retry.delay(1) / 2
     }
 
     async fn wait(&self, shutdown: &CancellationToken) {
@@ -79,25 +93,25 @@ impl Relay {
         }
     }
 
-    /// One transaction. Says whether there is probably more.
+    /// One transaction.
     async fn publish_batch(
         &self,
         connection: &Connection,
         channel: &Channel,
         low: &mut LowMark,
         full: bool,
-    ) -> Result<bool, BrokerError> {
+    ) -> Result<Published, BrokerError> {
         let from = if full { 0 } else { low.low() };
         let claim = match outbox::claim(&self.pool, self.config.batch.into(), from).await {
             Ok(claim) => claim,
             Err(error) => {
                 tracing::warn!(error = chain(&error), "cannot read the outbox");
-                return Ok(false);
+                return Ok(Published::default());
             }
         };
         low.observe(claim.highest_id, std::time::Instant::now());
         if claim.events.is_empty() {
-            return Ok(false);
+            return Ok(Published::default());
         }
         let answers = tokio::select! {
             answers = self.publish(channel, &claim.events) => answers?,
@@ -108,15 +122,12 @@ impl Relay {
         if let Err(error) = claim.settle(&refused).await {
             // Rolled back: the events are published again, under the same ids.
             tracing::warn!(error = chain(&error), "published events are not marked; they will be published again");
-            return Ok(false);
-        }
-        if answers.contains(&Answer::Returned) {
-            topology::declare(connection).await?;
+            return Ok(Published::default());
         }
         if answers.contains(&Answer::Silence) {
             return Err(BrokerError::Timeout { doing: "confirm a message" });
         }
-        Ok(more)
+        Ok(Published { more, returned: answers.contains(&Answer::Returned) })
     }
 
     /// Sends all, then waits for all. An error says that the connection broke.
@@ -165,6 +176,15 @@ async fn blocked(connection: &Connection) {
     while !connection.status().blocked() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// What a batch came to.
+#[derive(Debug, Default)]
+struct Published {
+    /// There is probably more.
+    more: bool,
+    /// Something found no queue, so perhaps somebody took one of ours away.
+    returned: bool,
 }
 
 /// What the broker said about one message.

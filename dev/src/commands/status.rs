@@ -1,15 +1,21 @@
 //! `cargo dev status`: one line for each service.
 
+use std::io::{self, Write as _};
+
+use anyhow::Result;
+
 use crate::{
     process,
     services::{self, Service},
     stack::Stack,
 };
 
-pub(crate) async fn status(stack: &Stack) {
+pub(crate) async fn status(stack: &Stack) -> Result<()> {
     for service in services::all(stack) {
-        println!("{:<11} {}", service.name, state(stack, &service).await);
+        let state = state(stack, &service).await;
+        writeln!(io::stdout(), "{:<11} {state}", service.name)?;
     }
+    Ok(())
 }
 
 async fn state(stack: &Stack, service: &Service) -> String {

@@ -11,14 +11,12 @@ use nix::sys::signal::Signal;
 
 use super::{Probe, Service, ensure};
 use crate::{
+    addresses::{self, ADMINISTRATOR, ADMINISTRATOR_PASSWORD},
     env_file, install,
     process::{self, Launch},
     progress::{Board, Line},
     stack::Stack,
 };
-
-pub(crate) const ADMINISTRATOR: &str = "admin";
-pub(crate) const ADMINISTRATOR_PASSWORD: &str = "admin";
 
 /// What `kc.sh build` bakes in; a change of it makes the next start build again.
 const BUILT_IN: [(&str, &str); 4] =
@@ -38,10 +36,6 @@ pub(crate) fn service(stack: &Stack) -> Service {
         stop_by: Signal::SIGTERM,
         stop_within: Duration::from_secs(30),
     }
-}
-
-pub(crate) fn url(stack: &Stack) -> String {
-    format!("http://127.0.0.1:{}", stack.ports.keycloak)
 }
 
 pub(crate) async fn start(stack: &Stack, board: &Board) -> Result<()> {
@@ -101,7 +95,7 @@ fn kc(stack: &Stack, home: &Path, arguments: &[&str]) -> Launch {
         ("KC_DB_URL", format!("jdbc:postgresql://127.0.0.1:{}/keycloak", stack.ports.postgres)),
         ("KC_DB_USERNAME", "usher".into()),
         ("KC_DB_PASSWORD", "usher".into()),
-        ("KC_HOSTNAME", url(stack)),
+        ("KC_HOSTNAME", addresses::keycloak(stack)),
         ("KC_HTTP_ENABLED", "true".into()),
         ("KC_HTTP_HOST", "127.0.0.1".into()),
         ("KC_HTTP_PORT", stack.ports.keycloak.to_string()),

@@ -6,21 +6,17 @@ use anyhow::Result;
 use nix::sys::signal::Signal;
 
 use super::{Probe, Service, ensure};
-use crate::{process::Launch, progress::Board, stack::Stack};
+use crate::{addresses, process::Launch, progress::Board, stack::Stack};
 
 pub(crate) fn service(stack: &Stack) -> Service {
     Service {
         name: "mail",
         ports: vec![stack.ports.mail, stack.ports.smtp],
-        ready: Probe::Http(format!("{}/ready", url(stack))),
+        ready: Probe::Http(format!("{}/ready", addresses::mail(stack))),
         start_within: Duration::from_secs(20),
         stop_by: Signal::SIGTERM,
         stop_within: Duration::from_secs(5),
     }
-}
-
-pub(crate) fn url(stack: &Stack) -> String {
-    format!("http://127.0.0.1:{}", stack.ports.mail)
 }
 
 pub(crate) async fn start(stack: &Stack, board: &Board) -> Result<()> {

@@ -13,14 +13,13 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::{POLL, Probe, Service, ensure};
 use crate::{
+    addresses::{self, ROLE, ROLE_PASSWORD},
     process::{self, Launch},
     programs,
     progress::{Board, Line},
     stack::Stack,
 };
 
-const ROLE: &str = "usher";
-const PASSWORD: &str = "usher";
 /// By then its last session has noticed and gone, too.
 const ZOMBIE_GONE_WITHIN: Duration = Duration::from_secs(10);
 const DATABASES: [&str; 2] = ["usher", "keycloak"];
@@ -29,16 +28,12 @@ pub(crate) fn service(stack: &Stack) -> Service {
     Service {
         name: "postgres",
         ports: vec![stack.ports.postgres],
-        ready: Probe::Postgres(url(stack, "postgres")),
+        ready: Probe::Postgres(addresses::database(stack, "postgres")),
         start_within: Duration::from_mins(1),
         // Fast shutdown: sessions are rolled back, the data is flushed.
         stop_by: Signal::SIGINT,
         stop_within: Duration::from_secs(30),
     }
-}
-
-pub(crate) fn url(stack: &Stack, database: &str) -> String {
-    format!("postgres://{ROLE}:{PASSWORD}@127.0.0.1:{}/{database}", stack.ports.postgres)
 }
 
 pub(crate) async fn start(stack: &Stack, board: &Board) -> Result<()> {
@@ -90,7 +85,7 @@ async fn forget_killed_server(data: &Path) -> Result<()> {
 async fn create_data_directory(stack: &Stack, programs: &Path, home: &Path) -> Result<()> {
     let (unfinished, password) = (home.join("data.unfinished"), home.join("password"));
     drop(fs::remove_dir_all(&unfinished));
-    fs::write(&password, PASSWORD)?;
+    fs::write(&password, ROLE_PASSWORD)?;
     fs::set_permissions(&password, fs::Permissions::from_mode(0o600))?;
     stack.account.give(&password)?;
     let initdb = Launch {
@@ -114,7 +109,7 @@ async fn create_data_directory(stack: &Stack, programs: &Path, home: &Path) -> R
 }
 
 async fn create_databases(stack: &Stack) -> Result<()> {
-    let mut connection = PgConnection::connect(&url(stack, "postgres")).await?;
+    let mut connection = PgConnection::connect(&addresses::database(stack, "postgres")).await?;
     for name in DATABASES {
         let known =
             sqlx::query("SELECT FROM pg_database WHERE datname = $1").bind(name).fetch_optional(&mut connection);

@@ -7,10 +7,7 @@ use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 
 use super::{Probe, Service, ensure};
-use crate::{process::Launch, programs, progress::Board, stack::Stack};
-
-const LOGIN: &str = "usher:usher";
-const VHOST: &str = "usher";
+use crate::{addresses, process::Launch, programs, progress::Board, stack::Stack};
 
 pub(crate) fn service(stack: &Stack) -> Service {
     let ports = stack.ports;
@@ -18,7 +15,11 @@ pub(crate) fn service(stack: &Stack) -> Service {
         name: "rabbitmq",
         ports: vec![ports.amqp, ports.rabbitmq_management, ports.rabbitmq_distribution],
         // Needs the login, so it also proves that the definitions were loaded.
-        ready: Probe::Http(format!("{}/api/health/checks/port-listener/{}", management_url(stack), ports.amqp)),
+        ready: Probe::Http(format!(
+            "{}/api/health/checks/port-listener/{}",
+            addresses::rabbitmq_management(stack),
+            ports.amqp
+        )),
         start_within: Duration::from_mins(2),
         stop_by: Signal::SIGTERM,
         stop_within: Duration::from_secs(30),
@@ -35,14 +36,6 @@ pub(crate) fn epmd(stack: &Stack) -> Service {
         stop_by: Signal::SIGTERM,
         stop_within: Duration::from_secs(5),
     }
-}
-
-pub(crate) fn amqp_url(stack: &Stack) -> String {
-    format!("amqp://{LOGIN}@127.0.0.1:{}/{VHOST}", stack.ports.amqp)
-}
-
-pub(crate) fn management_url(stack: &Stack) -> String {
-    format!("http://{LOGIN}@127.0.0.1:{}", stack.ports.rabbitmq_management)
 }
 
 pub(crate) async fn start(stack: &Stack, board: &Board) -> Result<()> {

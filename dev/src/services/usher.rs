@@ -25,10 +25,6 @@ pub(crate) fn services(stack: &Stack) -> Vec<Service> {
     ]
 }
 
-pub(crate) fn api_url(stack: &Stack) -> String {
-    format!("http://127.0.0.1:{}", stack.ports.api)
-}
-
 fn service(name: &'static str, ports: Vec<u16>, ops: u16) -> Service {
     Service {
         name,

@@ -91,18 +91,28 @@ const READ_ONLY: &str = "25006";
 /// Longer than any statement may take on the server.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// Limits of a session, kept by the server, so that a frozen or cut-off client lets go of its locks.
+/// Limits of a session. All but the first are kept by the server, so that a frozen or cut-off client lets go of its locks.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionLimits {
+    /// How long a connection is waited for.
+    pub acquire: Duration,
     pub statement: Duration,
     pub idle_in_transaction: Duration,
 }
 
 impl SessionLimits {
     /// The api answers within 3 s or not at all. The relay's low mark builds on it: see [`outbox::LowMark`].
-    pub const API: Self = Self { statement: Duration::from_secs(3), idle_in_transaction: Duration::from_secs(5) };
-    /// The relay holds its claim while the broker confirms.
-    pub const WORKER: Self = Self { statement: Duration::from_secs(10), idle_in_transaction: Duration::from_secs(30) };
+    pub const API: Self = Self {
+        acquire: Duration::from_millis(2_500),
+        statement: Duration::from_secs(3),
+        idle_in_transaction: Duration::from_secs(5),
+    };
+    /// Nobody waits for a worker's answer, so it waits patiently. The relay holds its claim while the broker confirms.
+    pub const WORKER: Self = Self {
+        acquire: Duration::from_secs(10),
+        statement: Duration::from_secs(10),
+        idle_in_transaction: Duration::from_secs(30),
+    };
 }
 
 /// A pool that connects when first used: a database that is away delays nothing but the queries.
@@ -121,10 +131,7 @@ pub fn connect(
         ("tcp_keepalives_count", "3".to_owned()),
         ("tcp_user_timeout", "15000".to_owned()),
     ]);
-    Ok(PgPoolOptions::new()
-        .max_connections(max_connections)
-        .acquire_timeout(Duration::from_millis(2_500))
-        .connect_lazy_with(options))
+    Ok(PgPoolOptions::new().max_connections(max_connections).acquire_timeout(limits.acquire).connect_lazy_with(options))
 }
 
 /// Runs the migrations that are missing. Any number of processes may do it at once: an advisory lock lines them up.

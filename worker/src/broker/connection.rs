@@ -13,8 +13,7 @@ use std::{
     time::Duration,
 };
 
-use lapin::{Channel, Connection, ConnectionProperties, options::ConfirmSelectOptions, uri::AMQPUri};
-use secrecy::ExposeSecret as _;
+use lapin::{Channel, Connection, ConnectionProperties, options::ConfirmSelectOptions};
 use shared::telemetry::chain;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -29,8 +28,6 @@ const GOOD_FOR: Duration = Duration::from_secs(30);
 /// What went wrong with the broker, by what was being done.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
-    #[error("AMQP_URL is not an AMQP address: {0}")]
-    Address(String),
     #[error("could not {doing}")]
     Call {
         doing: &'static str,
@@ -126,11 +123,9 @@ impl Link {
 
 /// Connects once, under a name that an operator recognises: `usher-worker/relay@host#pid`.
 pub async fn connect(role: &str, config: &BrokerConfig) -> Result<Connection, BrokerError> {
-    let mut uri: AMQPUri = config.url.expose_secret().parse().map_err(BrokerError::Address)?;
-    uri.query.heartbeat = Some(u16::try_from(config.heartbeat.as_secs().max(1)).unwrap_or(u16::MAX));
     let name = format!("usher-worker/{role}@{}", instance());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    within("connect to the broker", Connection::connect_uri(uri, properties)).await
+    within("connect to the broker", Connection::connect_uri(config.address.uri(), properties)).await
 }
 
 /// A channel on which every message is confirmed.
