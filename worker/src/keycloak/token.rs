@@ -60,9 +60,14 @@ impl TokenSource {
     }
 
     async fn fetch(&self, http: &Client) -> Result<Answer, KeycloakError> {
-        let form = [("grant_type", "client_credentials")];
-        let request = http.post(self.url.clone()).basic_auth(&self.client_id, Some(self.client_secret.expose_secret()));
-        let answer = request.form(&form).send().await;
+        // In the form, where every character of a secret is escaped; a Basic header would need it escaped twice
+        // (RFC 6749, section 2.3.1).
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", &self.client_id),
+            ("client_secret", self.client_secret.expose_secret()),
+        ];
+        let answer = http.post(self.url.clone()).form(&form).send().await;
         let answer =
             answer.map_err(|source| KeycloakError::Unreachable { doing: DOING, source: source.without_url() })?;
         match answer.status() {
