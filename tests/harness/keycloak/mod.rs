@@ -130,7 +130,9 @@ fn redirect_uri(client_id: &str) -> String {
     let realm = deployed_realm();
     let clients = realm["clients"].as_array().expect("the realm has clients");
     let client = clients.iter().find(|client| client["clientId"] == client_id).expect("the realm has the login client");
-    let pattern = client["redirectUris"][0].as_str().expect("the login client has a redirect URI");
+    // The last: the first ones name the api's port, which a stack of other ports has rewritten.
+    let patterns = client["redirectUris"].as_array().expect("the login client has redirect URIs");
+    let pattern = patterns.last().and_then(Value::as_str).expect("the login client has a redirect URI");
     pattern.replace('*', "welcome")
 }
 
