@@ -14,6 +14,8 @@ COPY . .
 # The queries are checked against .sqlx, so that no database is needed. Registry and target live in cache mounts: after
 # a change only our own crates are compiled. A mount is not part of the image, hence the copy.
 ENV SQLX_OFFLINE=true
+# What GET /version tells: docker build --build-arg USHER_COMMIT="$(git rev-parse HEAD)"
+ARG USHER_COMMIT
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
     cargo build --release --locked --package api --package worker \
