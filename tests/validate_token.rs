@@ -122,15 +122,19 @@ async fn without_a_key_nobodys_token_is_called_bad() {
 
 #[tokio::test]
 async fn a_new_key_of_the_realm_is_found_without_a_restart() {
-    let (realm, person) = (Realm::create(1).await, Person::invent());
-    realm.create_user(&person.account()).await;
+    let realm = Realm::create(1).await;
+    // One login each: Keycloak turns away a login that comes before it has noted the one before.
+    let (first, second) = (Person::invent(), Person::invent());
+    for person in [&first, &second] {
+        realm.create_user(&person.account()).await;
+    }
     let plan = Plan::on(realm.access()).workers(0);
     let system = plan.set("TOKEN_KEYS_COOLDOWN", "100ms").set("TOKEN_KEYS_REFRESH", "1h").start().await;
-    let log_in = async || system.log_in(&person.username, &person.password).await.token("access_token");
-    let before = log_in().await;
+    let log_in = async |person: &Person| system.log_in(&person.username, &person.password).await.token("access_token");
+    let before = log_in(&first).await;
     assert_eq!(system.validate(&before).await.status, 200);
     realm.rotate_keys().await;
-    let after = log_in().await;
+    let after = log_in(&second).await;
     assert_ne!(read_part(&before, 0)["kid"], read_part(&after, 0)["kid"]);
     let found = async || system.validate(&after).await.status == 200;
     eventually("the new key is found", PATIENCE, found).await;
