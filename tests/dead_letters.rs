@@ -95,6 +95,23 @@ async fn what_cannot_be_understood_is_kept_with_its_reason_and_the_next_user_is_
 }
 
 #[tokio::test]
+async fn a_dead_letter_does_not_expire() {
+    let keycloak = FakeKeycloak::start().await;
+    let (mut system, probe) = without_worker(&keycloak).await;
+    let fleeting = named("fleeting").with_expiration("600000".into()).with_priority(3).with_correlation_id("7".into());
+    probe.publish("usher.events", "user.created", b"hello", fleeting.clone()).await;
+
+    system.start_worker().await;
+    let letter = until_dead(&probe, 1).await.remove(0);
+    assert_eq!(letter.properties.expiration(), &None, "it would vanish before anybody has looked at it");
+    // Everything else is as it was, but for the reason, and that the letter is kept on disk.
+    let headers = letter.properties.headers().clone().unwrap_or_default();
+    let kept = fleeting.with_headers(headers).with_delivery_mode(2);
+    assert_eq!(letter.properties.with_expiration("600000".into()), kept);
+    system.stop().await;
+}
+
+#[tokio::test]
 async fn an_event_about_nobody_is_no_dead_letter() {
     let keycloak = FakeKeycloak::start().await;
     let (mut system, probe) = without_worker(&keycloak).await;

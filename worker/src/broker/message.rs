@@ -80,11 +80,33 @@ fn trace_context(properties: &BasicProperties) -> TraceContext {
     })
 }
 
-/// The properties of a dead letter: those of the original, and why it is one.
+/// The properties of a dead letter: those of the original, and why it is one. Without the expiration, as the broker
+/// itself does it: the letter must not vanish before somebody has looked at it.
 pub fn with_reason(properties: &BasicProperties, reason: &str) -> BasicProperties {
     let mut headers = properties.headers().clone().unwrap_or_default();
     headers.insert(ShortString::from("x-usher-reason"), AMQPValue::LongString(reason.into()));
-    properties.clone().with_headers(headers).with_delivery_mode(PERSISTENT)
+    let letter = BasicProperties::default().with_headers(headers).with_delivery_mode(PERSISTENT);
+    let letter = carried(letter, properties.content_type().as_ref(), BasicProperties::with_content_type);
+    let letter = carried(letter, properties.content_encoding().as_ref(), BasicProperties::with_content_encoding);
+    let letter = carried(letter, properties.priority().as_ref(), BasicProperties::with_priority);
+    let letter = carried(letter, properties.correlation_id().as_ref(), BasicProperties::with_correlation_id);
+    let letter = carried(letter, properties.reply_to().as_ref(), BasicProperties::with_reply_to);
+    let letter = carried(letter, properties.message_id().as_ref(), BasicProperties::with_message_id);
+    let letter = carried(letter, properties.timestamp().as_ref(), BasicProperties::with_timestamp);
+    let letter = carried(letter, properties.kind().as_ref(), BasicProperties::with_type);
+    let letter = carried(letter, properties.user_id().as_ref(), BasicProperties::with_user_id);
+    carried(letter, properties.app_id().as_ref(), BasicProperties::with_app_id)
+}
+
+fn carried<T: Clone>(
+    to: BasicProperties,
+    value: Option<&T>,
+    with: impl FnOnce(BasicProperties, T) -> BasicProperties,
+) -> BasicProperties {
+    match value {
+        Some(value) => with(to, value.clone()),
+        None => to,
+    }
 }
 
 #[cfg(test)]
