@@ -10,6 +10,7 @@ pub mod event;
 
 pub mod store;
 
+pub mod address;
 pub mod backoff;
 pub mod config;
 pub mod lifecycle;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::Deserialize;
-use shared::config::Environment;
+use shared::{address::beneath, config::Environment};
 use url::Url;
 
 /// Keycloak as the api knows it.
@@ -62,15 +62,6 @@ impl KeycloakSection {
     }
 }
 
-/// `base` with more path segments, each escaped.
-pub(crate) fn beneath(base: &Url, path: &[&str]) -> Url {
-    let mut url = base.clone();
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty().extend(path);
-    }
-    url
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,11 +91,5 @@ mod tests {
     fn people_may_know_the_realm_by_another_address() {
         let config = read(&[("KEYCLOAK_ISSUER", "https://id.example.org/realms/usher/")]);
         assert_eq!(config.issuer, "https://id.example.org/realms/usher");
-    }
-
-    #[test]
-    fn paths_are_escaped_and_a_prefix_is_kept() {
-        let url = beneath(&Url::parse("http://localhost:8080/auth/").unwrap(), &["realms", "a b/c"]);
-        assert_eq!(url.as_str(), "http://localhost:8080/auth/realms/a%20b%2Fc");
     }
 }

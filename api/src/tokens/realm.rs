@@ -3,11 +3,11 @@
 use reqwest::{Client, RequestBuilder, StatusCode, redirect::Policy};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
-use shared::trace_context::TraceContext;
+use shared::{address::beneath, trace_context::TraceContext};
 use url::Url;
 
 use super::error::UpstreamError;
-use crate::config::keycloak::{KeycloakConfig, beneath};
+use crate::config::keycloak::KeycloakConfig;
 
 /// Tokens with many roles and sets of several keys have some ten kilobytes.
 const LONGEST_ANSWER: usize = 256 * 1024;

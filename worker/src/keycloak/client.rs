@@ -5,7 +5,7 @@ use std::time::Duration;
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect::Policy};
 use secrecy::{ExposeSecret as _, SecretString};
-use shared::trace_context::TraceContext;
+use shared::{address::beneath, trace_context::TraceContext};
 use url::Url;
 
 use super::{error::KeycloakError, token::TokenSource};
@@ -113,25 +113,4 @@ async fn read(doing: &'static str, answer: Response) -> Result<Response, Keycloa
 
 fn traced(request: RequestBuilder) -> RequestBuilder {
     TraceContext::current().headers().fold(request, |request, (name, value)| request.header(name, value))
-}
-
-/// `base` with more path segments, each escaped.
-fn beneath(base: &Url, path: &[&str]) -> Url {
-    let mut url = base.clone();
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty().extend(path);
-    }
-    url
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_escaped_and_a_prefix_is_kept() {
-        let base = Url::parse("http://localhost:8080/auth/").unwrap();
-        let url = beneath(&base, &["admin", "realms", "a b/c"]);
-        assert_eq!(url.as_str(), "http://localhost:8080/auth/admin/realms/a%20b%2Fc");
-    }
 }
