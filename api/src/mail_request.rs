@@ -7,6 +7,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shared::{
+    crash_point::CrashPoint::{MailRequestBeforeCommit, MailRequestCommitted},
     domain::{email::EmailAddress, mail_target::MailTarget, username::Username},
     store::mail_requests,
     trace_context::TraceContext,
@@ -57,7 +58,9 @@ pub fn parse(body: Map<String, Value>) -> Result<MailTarget, Vec<Fault>> {
 pub async fn request(state: &AppState, target: &MailTarget) -> Result<(), DatabaseError> {
     let trace = TraceContext::current();
     let written = mail_requests::request(&state.pool, target, state.mail_requests, &trace, state.event_grace);
+    MailRequestBeforeCommit.pass();
     database::ask(written).await?;
+    MailRequestCommitted.pass();
     state.bell.ring();
     Ok(())
 }

@@ -5,6 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use shared::{
+    crash_point::CrashPoint::{RegistrationBeforeCommit, RegistrationCommitted},
     domain::{
         idempotency_key::IdempotencyKey,
         user::{NewUser, UserId},
@@ -50,12 +51,14 @@ pub async fn register(state: &AppState, user: NewUser, key: Option<IdempotencyKe
     let trace = TraceContext::current();
     let key = key.map(|key| Keyed { key, ttl: state.idempotency_ttl });
     let with = Attendant { trace: &trace, event_grace: state.event_grace, key: key.as_ref() };
+    RegistrationBeforeCommit.pass();
     let (id, created_at, before) = match database::ask(registrations::register(&state.pool, &user, with)).await? {
         Registered::Created { id, created_at } => (id, created_at, false),
         Registered::Before { id, created_at } => (id, created_at, true),
         Registered::OtherRequest => return Err(RegisterError::OtherRequest),
         Registered::Taken { username, email } => return Err(RegisterError::Taken { username, email }),
     };
+    RegistrationCommitted.pass();
     Span::current().record("user.id", display(id));
     if !before {
         state.bell.ring();

@@ -1,7 +1,8 @@
 //! The vocabulary of both binaries.
 //!
 //! In reading order: what a user is ([`domain`]), what is said about one ([`event`]), where both are kept ([`store`]),
-//! and then what every process needs: [`config`], [`trace_context`], [`telemetry`], [`lifecycle`], [`backoff`].
+//! and then what every process needs: [`config`], [`trace_context`], [`telemetry`], [`lifecycle`], [`backoff`];
+//! and what tests need of it, [`crash_point`].
 //!
 //! Deliberately absent: an HTTP server, RabbitMQ, Keycloak and mail.
 
@@ -13,6 +14,7 @@ pub mod store;
 pub mod address;
 pub mod backoff;
 pub mod config;
+pub mod crash_point;
 pub mod lifecycle;
 pub mod telemetry;
 pub mod trace_context;

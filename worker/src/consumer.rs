@@ -12,6 +12,7 @@ use lapin::{
     types::FieldTable,
 };
 use shared::{
+    crash_point::CrashPoint::ConsumerDelivered,
     store,
     telemetry::{MILESTONE, chain},
 };
@@ -114,6 +115,7 @@ impl Consumer {
 
     /// The life of one message.
     async fn work(self: Arc<Self>, queue: WorkQueue, delivery: Delivery) {
+        ConsumerDelivered.pass();
         let span = tracing::info_span!("process", otel.kind = "consumer", messaging.destination.name = queue.name);
         let settlement = match message::decode(&delivery) {
             Ok(hint) => {

@@ -108,6 +108,14 @@ impl Failure {
         }
     }
 
+    /// Whether it tells what became of a mail that was being sent: after silence one may have left unseen.
+    pub fn answers_a_mail(&self) -> bool {
+        match self {
+            Self::Mail(error) => error.was_not_heard() || !matches!(error, KeycloakError::Unreachable { .. }),
+            _ => false,
+        }
+    }
+
     /// For the row, which only operators read: Keycloak's own words included.
     pub fn describe(&self) -> String {
         let detail = match self {

@@ -13,10 +13,11 @@ use std::{
 use futures_util::FutureExt as _;
 use shared::{
     backoff::jittered,
+    crash_point::CrashPoint,
     domain::user::UserId,
     store::{
         StoreError,
-        provisioning::{self, Account, Attempt, Claim, ClaimedUser, Fenced, Served},
+        provisioning::{self, Account, Attempt, Cause, Claim, ClaimedUser, Fenced, Served},
     },
     telemetry::{MILESTONE, chain},
 };
@@ -136,6 +137,7 @@ impl Provisioner {
             Claim::NotOurs => return Ok(Provisioned::NotOurs),
             Claim::Unknown => return Ok(Provisioned::Unknown),
         };
+        CrashPoint::ProvisionClaimed.pass();
         match self.walk(&user, keycloak, lease_end).await {
             Ok(()) => Ok(Provisioned::Done),
             Err(Stop::Failed(failure)) => self.give_up_for_now(&user, &failure).await,
@@ -185,9 +187,11 @@ impl Provisioner {
             _ => pass.succeeded(),
         }
         let account = Account { id: made?, realm: self.keycloak.realm().to_owned() };
+        CrashPoint::ProvisionAccountMade.pass();
         self.evidence().account_made();
         milestone(user, "keycloak_user_created");
         fenced(provisioning::mark_synced(&self.pool, user, &account).await?)?;
+        CrashPoint::ProvisionSynced.pass();
         milestone(user, "synced");
         Ok(account)
     }
@@ -199,15 +203,19 @@ impl Provisioner {
         };
         let lease_end = Instant::now() + self.config.lease;
         fenced(provisioning::begin_mail(&self.pool, user, self.config.lease).await?)?;
+        CrashPoint::ProvisionMailBegun.pass();
         // The one step that cannot be taken back: not on a lease that a long sleep has used up.
         ours_for(self.mail_deadline, lease_end)?;
         let sent = timeout(self.mail_deadline, self.mailer.send_setup(account)).await;
         let sent = sent.map_or(Err(Failure::TooSlow { step: Step::Mail }), |sent| sent.map_err(Failure::Mail));
         report(&sent, mail, keycloak);
         sent?;
+        CrashPoint::ProvisionMailAccepted.pass();
         milestone(user, "mail_accepted");
         self.evidence().mail_accepted(user.id);
-        match provisioning::mark_served(&self.pool, user).await? {
+        let served = provisioning::mark_served(&self.pool, user).await?;
+        CrashPoint::ProvisionServed.pass();
+        match served {
             Served::Complete => Ok(()),
             Served::OwesAnother => {
                 self.due_changed.notify_one();
@@ -219,12 +227,13 @@ impl Provisioner {
 
     async fn give_up_for_now(&self, user: &ClaimedUser, failure: &Failure) -> Result<Provisioned, StoreError> {
         let error = failure.describe();
+        let cause = Cause { error: &error, mail_answered: failure.answers_a_mail() };
         let verdict = failure.verdict(self.circumstances(user, failure, &error));
         tracing::warn!(attempts = user.attempts, ?verdict, error = chain(failure), "not done yet");
         let spent = u32::try_from(user.attempts).is_ok_and(|attempts| attempts >= self.config.max_attempts);
         let (delay, attempt) = match verdict {
-            Verdict::Park { reason } => return self.park(user, reason, &error).await,
-            Verdict::Retry if spent => return self.park(user, BUDGET_SPENT, &error).await,
+            Verdict::Park { reason } => return self.park(user, reason, cause).await,
+            Verdict::Retry if spent => return self.park(user, BUDGET_SPENT, cause).await,
             Verdict::Retry => {
                 (self.config.retry.delay(u32::try_from(user.attempts).unwrap_or_default()), Attempt::Counts)
             }
@@ -232,13 +241,17 @@ impl Provisioner {
                 (jittered(self.config.snooze.max(at_least.unwrap_or_default())), Attempt::GivenBack)
             }
         };
-        let written = provisioning::postpone(&self.pool, user, attempt, delay, &error).await?;
+        CrashPoint::ProvisionBeforePostpone.pass();
+        let written = provisioning::postpone(&self.pool, user, attempt, delay, cause).await?;
+        CrashPoint::ProvisionPostponed.pass();
         self.due_changed.notify_one();
         Ok(if written == Fenced::Written { Provisioned::Postponed } else { Provisioned::Overtaken })
     }
 
-    async fn park(&self, user: &ClaimedUser, reason: &str, error: &str) -> Result<Provisioned, StoreError> {
-        let written = provisioning::park(&self.pool, user, reason, error).await?;
+    async fn park(&self, user: &ClaimedUser, reason: &str, cause: Cause<'_>) -> Result<Provisioned, StoreError> {
+        CrashPoint::ProvisionBeforePark.pass();
+        let written = provisioning::park(&self.pool, user, reason, cause).await?;
+        CrashPoint::ProvisionParked.pass();
         tracing::error!(reason, "parked: an operator must look");
         Ok(if written == Fenced::Written { Provisioned::Parked } else { Provisioned::Overtaken })
     }

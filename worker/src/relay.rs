@@ -9,6 +9,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use futures_util::future::try_join_all;
 use lapin::{Channel, Confirmation, Connection, PublisherConfirm, options::BasicPublishOptions};
 use shared::{
+    crash_point::CrashPoint::{RelayClaimed, RelayCommitted, RelayConfirmed, RelayPublished},
     event::OutboxEvent,
     store::outbox::{self, LowMark, Refused},
     telemetry::{MILESTONE, chain},
@@ -113,10 +114,12 @@ impl Relay {
         if claim.events.is_empty() {
             return Ok(Published::default());
         }
+        RelayClaimed.pass();
         let answers = tokio::select! {
             answers = self.publish(channel, &claim.events) => answers?,
             () = blocked(connection) => return Err(BrokerError::Blocked),
         };
+        RelayConfirmed.pass();
         let refused = self.refused(&claim.events, &answers);
         let more = claim.events.len() == self.config.batch as usize;
         if let Err(error) = claim.settle(&refused).await {
@@ -124,6 +127,7 @@ impl Relay {
             tracing::warn!(error = chain(&error), "published events are not marked; they will be published again");
             return Ok(Published::default());
         }
+        RelayCommitted.pass();
         if answers.contains(&Answer::Silence) {
             return Err(BrokerError::Timeout { doing: "confirm a message" });
         }
@@ -134,6 +138,7 @@ impl Relay {
     async fn publish(&self, channel: &Channel, events: &[OutboxEvent]) -> Result<Vec<Answer>, BrokerError> {
         // One task, all at once: lapin writes a burst faster than a row, and only one task may publish on a channel.
         let sent = within("publish", try_join_all(events.iter().map(|event| send(channel, event)))).await?;
+        RelayPublished.pass();
         let deadline = Instant::now() + self.broker.confirm_timeout;
         let mut answers = Vec::with_capacity(sent.len());
         let mut returned = HashSet::new();

@@ -5,7 +5,10 @@ use lapin::{
     message::Delivery,
     options::{BasicAckOptions, BasicNackOptions, BasicPublishOptions, BasicRejectOptions},
 };
-use shared::telemetry::chain;
+use shared::{
+    crash_point::CrashPoint::{ConsumerAcked, ConsumerBeforeAck, DeadLetterConfirmed},
+    telemetry::chain,
+};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -57,7 +60,10 @@ impl Settler {
     async fn bury(&self, queue: &str, delivery: &Delivery, reason: &str) -> Result<bool, BrokerError> {
         tracing::error!(queue, reason, "a message cannot be understood and goes to the dead letters");
         match self.publish_dead(queue, delivery, reason).await {
-            Ok(true) => ack(delivery).await,
+            Ok(true) => {
+                DeadLetterConfirmed.pass();
+                ack(delivery).await
+            }
             Ok(false) => reject(delivery).await,
             Err(error) => {
                 tracing::warn!(error = chain(&error), "the reason of a dead letter is only in this log");
@@ -96,7 +102,10 @@ async fn publish(channel: &Channel, dead_queue: &str, delivery: &Delivery, reaso
 }
 
 async fn ack(delivery: &Delivery) -> Result<bool, BrokerError> {
-    within("acknowledge a message", delivery.ack(BasicAckOptions::default())).await
+    ConsumerBeforeAck.pass();
+    let acked = within("acknowledge a message", delivery.ack(BasicAckOptions::default())).await;
+    ConsumerAcked.pass();
+    acked
 }
 
 async fn requeue(delivery: &Delivery) -> Result<bool, BrokerError> {

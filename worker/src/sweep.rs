@@ -5,6 +5,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use shared::{
+    crash_point::CrashPoint::SweepFound,
     domain::user::UserId,
     store::{StoreError, provisioning},
     telemetry::chain,
@@ -89,6 +90,7 @@ impl Jobs {
         }
         let provisioner = Arc::clone(provisioner);
         let task = self.set.spawn(async move {
+            SweepFound.pass();
             tracing::info!(user.id = %user, "the sweep found a user who is due");
             if let Err(error) = provisioner.provision(user).await {
                 tracing::warn!(user.id = %user, error = chain(&error), "the database does not answer");

@@ -14,7 +14,7 @@ use std::{
 use sqlx::{PgPool, PgTransaction, types::Json};
 
 use super::{StoreError, within};
-use crate::{event::OutboxEvent, trace_context::TraceContext};
+use crate::{crash_point::CrashPoint, event::OutboxEvent, trace_context::TraceContext};
 
 /// A batch of events that this process alone has, until [`Claim::settle`] or until it is dropped.
 pub struct Claim {
@@ -79,6 +79,7 @@ impl Claim {
         for Refused { event, delay } in refused {
             put_back(&mut self.tx, event, *delay).await?;
         }
+        CrashPoint::RelayBeforeCommit.pass();
         within("commit the relay's transaction", self.tx.commit()).await
     }
 }

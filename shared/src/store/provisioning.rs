@@ -176,7 +176,7 @@ pub async fn mark_served(pool: &PgPool, user: &ClaimedUser) -> Result<Served, St
         sqlx::query_scalar!(
             r#"
         UPDATE users
-           SET mail_served = $3, mail_sent_at = now(), leased_until = NULL, attempts = 0, last_error = NULL,
+           SET mail_served = $3, mail_sent_at = now(), mail_answered = mail_answered + 1, leased_until = NULL, attempts = 0, last_error = NULL,
                next_attempt_at = now()
          WHERE id = $1 AND claim_no = $2
         RETURNING mail_wanted > mail_served AS "owes_another!"
@@ -202,13 +202,22 @@ pub enum Attempt {
     GivenBack,
 }
 
+/// Why a run lets go of a user before its end.
+#[derive(Debug, Clone, Copy)]
+pub struct Cause<'a> {
+    /// For operators.
+    pub error: &'a str,
+    /// Whether it is the answer to a mail that [`begin_mail`] recorded.
+    pub mail_answered: bool,
+}
+
 /// Lets go of a user until `delay` has passed.
 pub async fn postpone(
     pool: &PgPool,
     user: &ClaimedUser,
     attempt: Attempt,
     delay: Duration,
-    error: &str,
+    cause: Cause<'_>,
 ) -> Result<Fenced, StoreError> {
     let done = within(
         "postpone a user",
@@ -216,14 +225,15 @@ pub async fn postpone(
             r#"
         UPDATE users
            SET attempts = attempts - $3, next_attempt_at = now() + make_interval(secs => $4), last_error = $5,
-               leased_until = NULL
+               mail_answered = mail_answered + $6, leased_until = NULL
          WHERE id = $1 AND claim_no = $2
         "#,
             user.id.as_uuid(),
             user.claim_no,
             i32::from(attempt == Attempt::GivenBack),
             delay.as_secs_f64(),
-            error,
+            cause.error,
+            i32::from(cause.mail_answered),
         )
         .execute(pool),
     )
@@ -232,13 +242,15 @@ pub async fn postpone(
 }
 
 /// Gives a user up until an operator looks, and says so in an event of the same statement.
-pub async fn park(pool: &PgPool, user: &ClaimedUser, reason: &str, error: &str) -> Result<Fenced, StoreError> {
+pub async fn park(pool: &PgPool, user: &ClaimedUser, reason: &str, cause: Cause<'_>) -> Result<Fenced, StoreError> {
     let done = within(
         "park a user",
         sqlx::query!(
             r#"
         WITH parked AS (
-            UPDATE users SET parked_at = now(), parked_reason = $3, last_error = $4, leased_until = NULL
+            UPDATE users
+               SET parked_at = now(), parked_reason = $3, last_error = $4, mail_answered = mail_answered + $9,
+                   leased_until = NULL
              WHERE id = $1 AND claim_no = $2
             RETURNING id
         )
@@ -248,11 +260,12 @@ pub async fn park(pool: &PgPool, user: &ClaimedUser, reason: &str, error: &str) 
             user.id.as_uuid(),
             user.claim_no,
             reason,
-            error,
+            cause.error,
             Uuid::now_v7(),
             EventType::UserParked.as_str(),
             event::parked(user.id, reason),
             Json(TraceContext::current()) as _,
+            i32::from(cause.mail_answered),
         )
         .execute(pool),
     )
