@@ -24,6 +24,22 @@ fn the_api_knows_neither_the_broker_nor_mail() {
     }
 }
 
+/// What lets a process die on demand is for tests: the Dockerfile builds these two packages, and nothing else.
+#[test]
+fn no_release_can_be_told_to_crash() {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--package", "api", "--package", "worker", "--edges", "normal,features"])
+        .args(["--prefix", "none", "--format", "{p} {f}"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    let tree = String::from_utf8_lossy(&tree.stdout);
+    assert!(tree.contains("shared v"), "this is no dependency tree:\n{tree}");
+    assert!(!tree.contains("crash-points"), "a release would have crash points:\n{tree}");
+    let dockerfile = fs::read_to_string(root().join("Dockerfile")).expect("the Dockerfile is there");
+    assert!(dockerfile.contains("cargo build --release --locked --package api --package worker"), "{dockerfile}");
+}
+
 /// I1: nor does it ask Keycloak, unless it is for a token.
 #[test]
 fn only_the_token_endpoints_touch_keycloak() {

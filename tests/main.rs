@@ -38,4 +38,6 @@ mod configuration;
 mod invariants;
 mod migrations;
 
+mod crash_points;
+
 mod keycloak_contract;

@@ -44,6 +44,10 @@ impl MailCatcher {
         Self { http: http::client(), url: Stack::get().mail_url.trim_end_matches('/').to_owned() }
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// In the order in which they came.
     pub async fn mails_to(&self, address: &str) -> Vec<Mail> {
         let listing: Listing = self.get("messages?limit=1000").await;

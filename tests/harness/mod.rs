@@ -14,6 +14,8 @@
 //!   reason to try again.
 //! * To cut or to stall a line, put a [`proxy::Proxy`] into it. To kill or to freeze a process, run the real binary:
 //!   [`process::Binary`]. Both leave everybody else's services alone.
+//! * Who must not get lost is registered by a [`witness::Witness`], which compares at the end what was acknowledged with
+//!   what every part of the system has.
 //! * SQL, names of queues and texts of Keycloak may stand in a test: it looks at the house from outside, and would prove
 //!   nothing by asking the house what to expect.
 //!
@@ -32,6 +34,7 @@ pub mod rabbit;
 pub mod auth;
 pub mod signing_key;
 pub mod system;
+pub mod witness;
 
 pub mod process;
 pub mod proxy;
