@@ -39,5 +39,6 @@ mod invariants;
 mod migrations;
 
 mod crash_points;
+mod faults;
 
 mod keycloak_contract;

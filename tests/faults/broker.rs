@@ -1,0 +1,1 @@
+//! The broker is killed, frozen, alarmed, or somebody takes its queues away.

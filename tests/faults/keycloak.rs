@@ -1,0 +1,1 @@
+//! Keycloak is down, slow, hanging, full, changed, or its answer is lost.

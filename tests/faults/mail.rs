@@ -1,0 +1,1 @@
+//! The mail server is away, slow, hanging, or refuses.

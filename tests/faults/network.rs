@@ -1,0 +1,1 @@
+//! Lines are cut, delayed, or swallow everything.

@@ -1,0 +1,1 @@
+//! PostgreSQL is killed, restarted, read-only, full, exhausted, or refuses a transaction.
