@@ -63,7 +63,7 @@ async fn what_cannot_be_understood_is_kept_with_its_reason_and_the_next_user_is_
     let too_large = format!(r#"{{"userId":"{}","notes":"{}"}}"#, Uuid::now_v7(), "x".repeat(64 * 1024));
     let poison = [
         ("not-json", "hello", "expected value"),
-        ("no-user", r#"{"version":1}"#, "userId"),
+        ("no-user", r#"{"version":1}"#, "names no user"),
         ("no-uuid", r#"{"version":1,"userId":42}"#, "names no user"),
         ("too-large", too_large.as_str(), "bytes"),
     ];

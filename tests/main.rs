@@ -32,6 +32,7 @@ mod provisioning;
 mod shutdown;
 mod token;
 
+mod redaction;
 mod trace;
 
 mod configuration;

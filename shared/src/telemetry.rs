@@ -1,18 +1,20 @@
 //! Logs on the terminal and in a rotating file, and traces by OTLP.
 //!
-//! No log and no span carries a name, an address, a token or a link: `user.id` is how a user is spoken of.
+//! No log and no span carries a name, an address, a token or a link: `user.id` is how a user is spoken of. Libraries are
+//! not asked below `debug`, where they tell what they send, such as the login of the broker.
 
 use std::{error::Error, fs, io::IsTerminal as _, path::PathBuf};
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use serde::Deserialize;
+use tracing::{Level, Metadata};
 use tracing_appender::{
     non_blocking::WorkerGuard,
     rolling::{InitError, RollingFileAppender, Rotation},
 };
 use tracing_subscriber::{
-    EnvFilter, Layer, layer::SubscriberExt as _, registry::LookupSpan, util::SubscriberInitExt as _,
+    EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt as _, registry::LookupSpan, util::SubscriberInitExt as _,
 };
 
 use crate::config::{Environment, Setting};
@@ -108,11 +110,20 @@ pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetr
     let to_file = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(file);
     tracing_subscriber::registry()
         .with(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
+        .with(filter_fn(is_fit_to_be_told))
         .with(tracing_opentelemetry::layer().with_tracer(traces.tracer(service)))
         .with(to_stdout(config.format))
         .with(to_file)
         .try_init()?;
     Ok(Telemetry { traces, _file: guard })
+}
+
+/// The targets of our own code, which may tell everything it does.
+const OURS: [&str; 4] = ["api", "worker", "shared", MILESTONE];
+
+fn is_fit_to_be_told(metadata: &Metadata<'_>) -> bool {
+    let root = metadata.target().split("::").next().unwrap_or_default();
+    *metadata.level() < Level::TRACE || OURS.contains(&root)
 }
 
 /// Every process has trace ids, so that a row and a message can carry them; they leave it only when there is a collector.

@@ -30,12 +30,14 @@ pub mod keycloak_access;
 pub mod mail_catcher;
 pub mod mailbox;
 pub mod rabbit;
+pub mod set_up_pages;
 
 pub mod auth;
 pub mod signing_key;
 pub mod system;
 pub mod witness;
 
+pub mod collector;
 pub mod process;
 pub mod proxy;
 pub mod reserved_port;

@@ -52,12 +52,16 @@ pub struct Hint {
     pub trace_context: TraceContext,
 }
 
-/// Why a message cannot be understood; the reason stands in its dead letter.
+/// Why a message cannot be understood; the reason stands in its dead letter and in the log. So it quotes nothing: a body
+/// that is not ours may hold anything.
 #[derive(Debug, thiserror::Error)]
 pub enum Undecodable {
     #[error("the body has {0} bytes, more than any event of ours")]
     TooLarge(usize),
-    #[error("the body names no user: {0}")]
+    #[error("the body is not JSON: {0}")]
+    NotJson(serde_json::Error),
+    // The parser's own words would quote what it found instead.
+    #[error("the body names no user: no userId that is a UUID by line {} column {}", .0.line(), .0.column())]
     NoUser(serde_json::Error),
 }
 
@@ -68,8 +72,12 @@ pub fn decode(delivery: &Delivery) -> Result<Hint, Undecodable> {
     if delivery.data.len() > LARGEST_BODY {
         return Err(Undecodable::TooLarge(delivery.data.len()));
     }
-    let subject = Subject::from_body(&delivery.data).map_err(Undecodable::NoUser)?;
+    let subject = Subject::from_body(&delivery.data).map_err(undecodable)?;
     Ok(Hint { user_id: subject.user_id, trace_context: trace_context(&delivery.properties) })
+}
+
+fn undecodable(error: serde_json::Error) -> Undecodable {
+    if error.is_data() { Undecodable::NoUser(error) } else { Undecodable::NotJson(error) }
 }
 
 fn trace_context(properties: &BasicProperties) -> TraceContext {
@@ -142,9 +150,14 @@ mod tests {
 
     #[test]
     fn what_names_no_user_is_undecodable() {
-        for body in [&b"{}"[..], b"", b"\xff\xfe", b"[]"] {
-            let message = delivery(BasicProperties::default(), body.to_vec());
-            assert!(matches!(decode(&message), Err(Undecodable::NoUser(_))));
+        let reason =
+            |body: &[u8]| decode(&delivery(BasicProperties::default(), body.to_vec())).unwrap_err().to_string();
+        for body in [&b""[..], b"\xff\xfe", b"ada@example.org", b"\"ada"] {
+            assert!(reason(body).starts_with("the body is not JSON: "), "{}", reason(body));
+        }
+        for body in ["{}", "[]", "\"ada@example.org\"", r#"{"userId":"ada@example.org"}"#, r#"{"userId":42}"#] {
+            assert!(reason(body.as_bytes()).contains("no userId"), "{}", reason(body.as_bytes()));
+            assert!(!reason(body.as_bytes()).contains("ada") && !reason(body.as_bytes()).contains("42"));
         }
         let large = delivery(BasicProperties::default(), vec![b' '; LARGEST_BODY + 1]);
         assert!(matches!(decode(&large), Err(Undecodable::TooLarge(_))));

@@ -1,0 +1,69 @@
+//! Keycloak's pages behind the link of a set-up mail, as a browser without scripts walks through them.
+
+use std::collections::BTreeMap;
+
+use reqwest::{
+    Client, RequestBuilder, Response,
+    header::{COOKIE, LOCATION, SET_COOKIE},
+    redirect::Policy,
+};
+
+/// As a person who has got the mail: follows the link and sets a password.
+pub async fn set_password(link: &str, password: &str) {
+    let mut visitor = Visitor::default();
+    let told = visitor.open(link).await;
+    let page = visitor.open(&attribute(&told, "id=\"kc-info-message\"", "href")).await;
+    let action = attribute(&page, "id=\"kc-passwd-update-form\"", "action");
+    let form = [("password-new", password), ("password-confirm", password)];
+    let sent = visitor.http.post(action).form(&form);
+    let told = visitor.land(sent).await;
+    assert!(told.contains("Your account has been updated"), "{told}");
+}
+
+struct Visitor {
+    http: Client,
+    cookies: BTreeMap<String, String>,
+}
+
+impl Default for Visitor {
+    fn default() -> Self {
+        let http = Client::builder().no_proxy().tls_certs_only([]).redirect(Policy::none()).build();
+        Self { http: http.expect("an HTTP client"), cookies: BTreeMap::new() }
+    }
+}
+
+impl Visitor {
+    async fn open(&mut self, url: &str) -> String {
+        self.land(self.http.get(url)).await
+    }
+
+    /// Follows wherever the answer leads, with the cookies that were handed out on the way.
+    async fn land(&mut self, request: RequestBuilder) -> String {
+        let mut answer = self.send(request).await;
+        while let Some(target) = answer.headers().get(LOCATION) {
+            let target = target.to_str().expect("an address is ASCII");
+            let target = answer.url().join(target).expect("an address");
+            answer = self.send(self.http.get(target)).await;
+        }
+        answer.text().await.expect("a page is text")
+    }
+
+    async fn send(&mut self, request: RequestBuilder) -> Response {
+        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let answer = request.header(COOKIE, cookies.join("; ")).send().await.expect("Keycloak answers");
+        for cookie in answer.headers().get_all(SET_COOKIE) {
+            let cookie = cookie.to_str().expect("a cookie is ASCII").split(';').next().unwrap_or_default();
+            let (name, value) = cookie.split_once('=').expect("a cookie has a name");
+            self.cookies.insert(name.to_owned(), value.to_owned());
+        }
+        answer
+    }
+}
+
+/// The first attribute of this name behind the mark.
+fn attribute(page: &str, mark: &str, name: &str) -> String {
+    let behind = page.find(mark).map(|start| &page[start..]);
+    let value =
+        behind.and_then(|page| page.split(&format!("{name}=\"")).nth(1)).and_then(|rest| rest.split('"').next());
+    value.unwrap_or_else(|| panic!("no {name} behind {mark} in {page}")).replace("&amp;", "&")
+}
