@@ -1,27 +1,17 @@
 //! Asking for another mail: nobody learns who is registered, and nobody is mailed more than does good.
 
-use std::collections::BTreeMap;
-
 use futures_util::future::join_all;
-use reqwest::Response;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
 use crate::harness::{
+    auth::Answer,
     eventually::eventually,
     fake_keycloak::{Endpoint, FakeKeycloak, Fault},
     keycloak::Realm,
     mail_catcher::MailCatcher,
     system::{PATIENCE, Plan, Registered, Row, System},
 };
-
-/// Everything that is answered, but for what tells one request from another.
-async fn whole(answer: Response) -> (u16, BTreeMap<String, String>, String) {
-    let status = answer.status().as_u16();
-    let headers = answer.headers().iter().filter(|(name, _)| *name != "x-request-id" && *name != "date");
-    let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().expect("ASCII").to_owned())).collect();
-    (status, headers, answer.text().await.expect("a body"))
-}
 
 /// Who was named and whether that led to a mail, in order.
 async fn log(system: &System) -> Vec<(Option<uuid::Uuid>, bool)> {
@@ -66,7 +56,7 @@ async fn whoever_is_named_the_answer_is_the_same_and_one_row_is_written() {
         json!({ "username": "nobody" }),
         json!({ "email": "nobody@example.org" }),
     ] {
-        answers.push(whole(system.request_mail(&body).await).await);
+        answers.push(Answer::of(system.post("/users/send-password-setup-email", &body)).await.without_ids());
     }
     assert_eq!(answers[0].0, 202);
     assert!(answers.iter().all(|answer| answer == &answers[0]), "{answers:#?}");

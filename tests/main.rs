@@ -7,6 +7,7 @@ pub mod harness;
 mod journey;
 
 mod database;
+mod enumeration;
 mod http;
 mod idempotency;
 mod limits;

@@ -35,6 +35,14 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().expect("a header is ASCII"))
     }
 
+    /// All that a caller can tell it from another by, apart from what is different in every answer.
+    pub fn without_ids(&self) -> (u16, Vec<String>, String) {
+        let lines = self.headers.iter().filter(|(name, _)| *name != "date" && *name != "x-request-id");
+        let lines = lines.map(|(name, value)| format!("{name}: {value:?}")).collect();
+        let trace = self.json()["traceId"].take();
+        (self.status, lines, trace.as_str().map_or_else(|| self.text.clone(), |id| self.text.replace(id, "")))
+    }
+
     /// Status and code of a problem.
     #[track_caller]
     pub fn is_problem(&self, status: u16, code: &str) {

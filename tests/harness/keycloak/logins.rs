@@ -4,10 +4,16 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Realm, json_of, must};
+use crate::harness::auth::Person;
 
 impl Realm {
     pub async fn change_user(&self, id: &str, change: &Value) {
         must(self.request(Method::PUT, &format!("/users/{id}")).await.json(change)).await;
+    }
+
+    pub async fn disable(&self, person: &Person) {
+        let user = self.user_by_username(&person.username).await.expect("the person has an account");
+        self.change_user(user["id"].as_str().expect("an account has an id"), &json!({ "enabled": false })).await;
     }
 
     /// Logs the user out everywhere.
