@@ -62,7 +62,7 @@ impl Answer {
 impl Person {
     pub fn invent() -> Self {
         let username = own_name().replace('_', "-");
-        Self { email: format!("{username}@example.org"), password: format!("Right-1-{username}"), username }
+        Self { email: format!("{username}@example.org"), password: format!("Right.1-{username}"), username }
     }
 
     /// As Keycloak wants it, with nothing left to do before a login.

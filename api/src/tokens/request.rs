@@ -43,7 +43,7 @@ pub struct PasswordGrant {
     /// The username or the e-mail address.
     #[schema(min_length = 1, pattern = r"^[^\x00-\x1f\x7f-\x9f]+$", example = "ada")]
     pub username: String,
-    #[schema(min_length = 1, format = Password, example = "correct horse battery staple")]
+    #[schema(min_length = 1, format = Password, example = "Correct.horse.1")]
     pub password: String,
     /// May name `openid`, `profile` and `email`, which every token has.
     #[schema(nullable = false, pattern = "^( |openid|profile|email)*$", example = "openid")]

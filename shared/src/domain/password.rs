@@ -2,13 +2,13 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{email::EmailAddress, username::Username};
+use super::{email::EmailAddress, examples::Examples, username::Username};
 
 /// A password that keeps the rules; kept as typed, because any change of it would lock its owner out.
 #[derive(Debug, Clone)]
 pub struct Password(SecretString);
 
-/// What is asked of a password. The realm's own policy must not ask for more.
+/// What is asked of a password. The policy of the development realm asks for the same, as far as Keycloak can say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each class is asked for or not, whatever the others are")]
 pub struct PasswordRules {
@@ -48,6 +48,16 @@ const MAX_LENGTH: usize = 128;
 
 const SPECIAL: &str = "@$!%*#?&.";
 
+const LONGEST: &str = concat!(
+    "Aa1.xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+);
+
+const TOO_LONG: &str = concat!(
+    "Aa1.xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+);
+
 /// Those of the service that this one succeeds:
 /// `^(?=.*[a-z])(?=.*[A-Z])(?=.*\d)(?=.*[@$!%*#?&.]).{8,}$`. It took no other characters beside these; there is no
 /// reason to refuse them (NIST SP 800-63B, section 3.1.1.2).
@@ -71,6 +81,38 @@ impl Password {
         is_not_the_name(text, username, email)?;
         Ok(Self(raw))
     }
+
+    /// By the default rules, for [`Password::EXAMPLE_OF`].
+    pub const EXAMPLES: Examples<InvalidPassword> = Examples {
+        accepted: &[
+            ("Right-1.", "Right-1."),
+            ("Aa1@Aa1@", "Aa1@Aa1@"),
+            (" Aa1. Aa1. ", " Aa1. Aa1. "),
+            ("Pässwort-1.", "Pässwort-1."),
+            ("Aa1.🦀🦀🦀🦀", "Aa1.🦀🦀🦀🦀"),
+            (LONGEST, LONGEST),
+        ],
+        refused: &[
+            ("", InvalidPassword::TooShort(8)),
+            ("Aa1.Aa1", InvalidPassword::TooShort(8)),
+            (TOO_LONG, InvalidPassword::TooLong),
+            ("RIGHT-1.", InvalidPassword::Lower),
+            ("right-1.", InvalidPassword::Upper),
+            ("Right-A.", InvalidPassword::Digit),
+            ("Right111", InvalidPassword::Special),
+            // Special enough for Keycloak.
+            ("Right-11", InvalidPassword::Special),
+            ("Right 11", InvalidPassword::Special),
+            ("Right-1.\n", InvalidPassword::Control),
+            ("Ada.1815", InvalidPassword::Username),
+            ("Ada.King1@example.org", InvalidPassword::Email),
+            ("ada.King1@Example.org", InvalidPassword::Email),
+            ("Ada.King1", InvalidPassword::Email),
+        ],
+    };
+
+    /// Username and address of whom the examples are about.
+    pub const EXAMPLE_OF: (&str, &str) = ("ada.1815", "Ada.King1@example.org");
 
     pub fn into_secret(self) -> SecretString {
         self.0
@@ -120,33 +162,22 @@ mod tests {
     use super::*;
 
     fn parse(raw: &str, rules: &PasswordRules) -> Result<String, InvalidPassword> {
-        let username = Username::parse("ada.1815").unwrap();
-        let email = EmailAddress::parse("Ada.King1@example.org").unwrap();
+        let (username, email) = Password::EXAMPLE_OF;
+        let (username, email) = (Username::parse(username).unwrap(), EmailAddress::parse(email).unwrap());
         let password = Password::parse(raw.into(), rules, &username, &email);
         password.map(|password| password.into_secret().expose_secret().to_owned())
     }
 
     #[test]
     fn the_examples_hold() {
-        use InvalidPassword::{Control, Digit, Email, Lower, Special, TooLong, TooShort, Upper};
-        let long = format!("Aa1.{}", "x".repeat(124));
-        for good in ["Right-1.", "Aa1@Aa1@", " Aa1. Aa1. ", "Pässwort-1.", "Aa1.🦀🦀🦀🦀", &long] {
-            assert_eq!(parse(good, &PasswordRules::default()).as_deref(), Ok(good), "kept as typed");
+        for (typed, kept) in Password::EXAMPLES.accepted {
+            assert_eq!(parse(typed, &PasswordRules::default()).as_deref(), Ok(*kept));
         }
-        let too_long = format!("{long}x");
-        for (bad, why) in [
-            ("Aa1.Aa1", TooShort(8)),
-            (&too_long, TooLong),
-            ("RIGHT-1.", Lower),
-            ("right-1.", Upper),
-            ("Right-A.", Digit),
-            ("Right-11", Special),
-            ("Right-1.\n", Control),
-            ("Ada.King1", Email),
-            ("ada.King1@Example.org", Email),
-        ] {
-            assert_eq!(parse(bad, &PasswordRules::default()), Err(why), "{bad}");
+        for (typed, why) in Password::EXAMPLES.refused {
+            assert_eq!(parse(typed, &PasswordRules::default()), Err(*why), "{typed}");
         }
+        assert_eq!(LONGEST.chars().count(), MAX_LENGTH);
+        assert_eq!(TOO_LONG.chars().count(), MAX_LENGTH + 1);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Realm, json_of, must};
+use super::{Realm, ask, json_of, must};
 use crate::harness::auth::Person;
 
 impl Realm {
@@ -14,6 +14,18 @@ impl Realm {
     pub async fn disable(&self, person: &Person) {
         let user = self.user_by_username(&person.username).await.expect("the person has an account");
         self.change_user(user["id"].as_str().expect("an account has an id"), &json!({ "enabled": false })).await;
+    }
+
+    /// The error is what Keycloak has against the password.
+    pub async fn set_password(&self, id: &str, password: &str) -> Result<(), String> {
+        let credential = json!({ "type": "password", "value": password, "temporary": false });
+        let request = self.request(Method::PUT, &format!("/users/{id}/reset-password")).await;
+        let answer = ask(request.json(&credential)).await;
+        match answer.status().as_u16() {
+            204 => Ok(()),
+            400 => Err(answer.text().await.expect("a refusal is text")),
+            status => panic!("{status}: {}", answer.text().await.unwrap_or_default()),
+        }
     }
 
     /// Logs the user out everywhere.

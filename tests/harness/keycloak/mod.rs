@@ -136,7 +136,8 @@ fn redirect_uri(client_id: &str) -> String {
     pattern.replace('*', "welcome")
 }
 
-fn deployed_realm() -> Value {
+/// With the placeholders filled in.
+pub fn deployed_realm() -> Value {
     static FILLED_IN: LazyLock<String> = LazyLock::new(|| fill_in(REALM, stack::variable));
     serde_json::from_str(&FILLED_IN).expect("deploy/keycloak/realm.json is JSON")
 }

@@ -1,5 +1,7 @@
 //! Rules: what we accept, Keycloak accepts and keeps; and the description of the interface says the same as the rules.
 
+mod passwords;
+
 use std::fmt::Debug;
 
 use proptest::{
