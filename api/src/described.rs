@@ -1,4 +1,4 @@
-//! The rules of `shared::domain` in the words of JSON Schema. `tests/rules.rs` holds them to the same examples.
+//! The rules of `shared::domain` in the words of JSON Schema. `tests/rules/` holds them to the same examples.
 
 use shared::domain::{email::EmailAddress, examples::Examples, name::PersonName, username::Username};
 use utoipa::openapi::{
@@ -27,14 +27,21 @@ pub fn email() -> Object {
 pub fn name() -> Object {
     text(
         "Any script; without control characters, invisible ones and `< > & \" $ % ! # ? § ; * ~ / \\ | ^ = [ ] { } ( )`. \
-         Kept in normal form C.",
+         Joiners (U+200C, U+200D) may stand between two characters of U+0620 to U+0DFF. Kept in normal form C.",
     )
     .min_length(Some(1))
     .max_length(Some(100))
-    .pattern(Some(format!("^[^{PROHIBITED}]*[^{BLANK}{PROHIBITED}][^{PROHIBITED}]*$")))
+    .pattern(Some(format!("^{any}*[^{BLANK}{PROHIBITED}]{any}*$", any = any_of_a_name())))
     .examples(of(&PersonName::EXAMPLES))
     .build()
 }
+
+/// A character of a name, with the joiner that may follow it.
+fn any_of_a_name() -> String {
+    format!("([^{PROHIBITED}]|{JOINED}[\\u200c\\u200d](?={JOINED}))")
+}
+
+const JOINED: &str = "[\\u0620-\\u0dff]";
 
 fn text(description: &str) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String).description(Some(description))

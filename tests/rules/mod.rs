@@ -109,8 +109,8 @@ fn candidates() -> impl Strategy<Value = Candidate> {
     let email = text(
         "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{6,30}(\\.[a-z0-9!#$%&'*+/=?^_`{|}~-]{1,10}){0,2}@([a-z0-9-]{1,20}\\.){1,3}[a-z]{2,8}",
     );
-    // Letters of all scripts, with marks, blanks and what else stands in names.
-    let name = || text("[\\pL\\pM\\pN '’.,_@+`-]{1,100}");
+    // Letters of all scripts, with marks, blanks, joiners and what else stands in names.
+    let name = || text("([\\pL\\pM\\pN '’.,_@+`-]|[\\x{620}-\\x{DFF}][\\x{200C}\\x{200D}][\\x{620}-\\x{DFF}]){1,100}");
     (username, email, name(), name()).prop_map(|(username, email, first_name, last_name)| Candidate {
         username,
         email,
@@ -138,6 +138,23 @@ fn the_description_takes_what_we_take_and_refuses_what_we_refuse() {
     says_the_same(&schema("lastName"), &PersonName::EXAMPLES);
     let mail = &document["components"]["schemas"]["MailRequest"]["properties"];
     assert_eq!((mail["username"].clone(), mail["email"].clone()), (schema("username"), schema("email")));
+}
+
+/// Joiners depend on what stands around them, of which examples show too little.
+#[test]
+fn the_description_takes_a_joiner_where_we_do() {
+    let document = serde_json::to_value(api::routes::openapi()).expect("the description is JSON");
+    let schema = &document["components"]["schemas"]["RegisterRequest"]["properties"]["firstName"];
+    let described = jsonschema::validator_for(schema).expect("the schema can be read");
+    let names = string_regex("[a \\x{61F}-\\x{622}\\x{DFE}-\\x{E01}\\x{200B}-\\x{200E}\\x{200C}\\x{200D}]{1,8}");
+    let (mut runner, names) = (TestRunner::default(), names.expect("a pattern"));
+    let mut taken = 0;
+    for name in (0..20_000).map(|_| names.new_tree(&mut runner).expect("a candidate").current()) {
+        let is_taken = PersonName::parse(&name).is_ok();
+        assert_eq!(described.is_valid(&json!(name)), is_taken, "{name:?}");
+        taken += usize::from(is_taken && name.contains(['\u{200C}', '\u{200D}']));
+    }
+    assert!(taken > 100, "hardly a joiner was tried");
 }
 
 fn says_the_same<E: Debug>(schema: &Value, examples: &Examples<E>) {

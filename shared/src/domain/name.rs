@@ -57,6 +57,10 @@ impl PersonName {
             ("नरेन्द्र", "नरेन्द्र"),
             ("X", "X"),
             ("Louis XIV, 5th", "Louis XIV, 5th"),
+            // With joiners: without them each would be spelt another way.
+            ("مه\u{200C}لقا", "مه\u{200C}لقا"),
+            ("ශ්\u{200D}රී", "ශ්\u{200D}රී"),
+            ("র\u{200D}্যাম", "র\u{200D}্যাম"),
         ],
         refused: &[
             ("", InvalidName::Empty),
@@ -71,6 +75,12 @@ impl PersonName {
             ("a\u{202E}b", InvalidName::Invisible),
             ("a\u{2066}b", InvalidName::Invisible),
             ("A\u{200B}da", InvalidName::Invisible),
+            ("A\u{200D}da", InvalidName::Invisible),
+            ("\u{200C}مه", InvalidName::Invisible),
+            ("مه\u{200C}", InvalidName::Invisible),
+            ("مه\u{200C} لقا", InvalidName::Invisible),
+            ("مه\u{200C}\u{200C}لقا", InvalidName::Invisible),
+            ("مه\u{200C}Lqa", InvalidName::Invisible),
             ("A\u{FEFF}da", InvalidName::Invisible),
             ("A\u{AD}da", InvalidName::Invisible),
             ("A\u{E0041}da", InvalidName::Invisible),
@@ -99,9 +109,18 @@ fn has_no_prohibited_character(name: &str) -> Result<(), InvalidName> {
 }
 
 /// Default-ignorable and bidirectional characters, as RFC 8264 (section 9.13) refuses them: with them a name could look
-/// like another, or turn the text around it.
+/// like another, or turn the text around it. Joiners may stand where letters join (RFC 8264, section 5.2.2).
 fn has_no_invisible_character(name: &str) -> Result<(), InvalidName> {
-    if name.chars().any(is_invisible) { Err(InvalidName::Invisible) } else { Ok(()) }
+    let characters: Vec<char> = name.chars().collect();
+    let stands_well = |at: usize| !is_invisible(characters[at]) || joins(&characters, at);
+    if (0..characters.len()).all(stands_well) { Ok(()) } else { Err(InvalidName::Invisible) }
+}
+
+/// A zero-width joiner or non-joiner between two characters of the scripts that need it to be spelt: Arabic to Sinhala,
+/// which Unicode keeps side by side.
+fn joins(characters: &[char], at: usize) -> bool {
+    let may_be_joined = |at: usize| characters.get(at).is_some_and(|c| ('\u{620}'..='\u{DFF}').contains(c));
+    matches!(characters[at], '\u{200C}' | '\u{200D}') && at > 0 && may_be_joined(at - 1) && may_be_joined(at + 1)
 }
 
 fn is_invisible(c: char) -> bool {
