@@ -1,33 +1,22 @@
-//! The door itself: what is refused before anybody looks at what it says, what browsers are told, and that nobody can
-//! hold a connection for ever.
+//! The door itself: what is refused before anybody looks at what it says, and what browsers are told.
 
-use std::net::SocketAddr;
-
-use reqwest::{Method, header};
-use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    time::timeout,
+use reqwest::{
+    Method,
+    header::{self, HeaderName},
 };
+use serde_json::{Value, json};
 
 use crate::harness::{
     auth::Answer,
     fake_keycloak::FakeKeycloak,
     http,
-    process::Binary,
-    system::{PATIENCE, Plan, System},
+    system::{Plan, System},
 };
 
 async fn api_with(settings: &[(&str, &str)]) -> System {
     let keycloak = FakeKeycloak::start().await;
     let plan = Plan::on(keycloak.access()).workers(0);
     settings.iter().fold(plan, |plan, (name, value)| plan.set(name, value)).start().await
-}
-
-async fn connect(system: &System) -> TcpStream {
-    let address: SocketAddr = system.api_url().trim_start_matches("http://").parse().expect("an address");
-    TcpStream::connect(address).await.expect("the api takes connections")
 }
 
 async fn get(system: &System, path: &str) -> Answer {
@@ -94,14 +83,47 @@ async fn browsers_are_told_to_load_and_to_frame_nothing() {
     assert!(!inline, "{page}");
 }
 
+/// As a script of this page would call, and as its browser would ask beforehand.
+async fn called_from(system: &System, origin: &str) -> [Answer; 2] {
+    let request = |method, path: &str| {
+        let request = http::client().request(method, format!("{}{path}", system.api_url()));
+        request.header(header::ORIGIN, origin)
+    };
+    let call = Answer::of(request(Method::GET, "/version")).await;
+    let asked = request(Method::OPTIONS, "/users/register").header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST");
+    let asked = asked.header(header::ACCESS_CONTROL_REQUEST_HEADERS, "content-type,idempotency-key");
+    [call, Answer::of(asked).await]
+}
+
+const ALLOWED: HeaderName = header::ACCESS_CONTROL_ALLOW_ORIGIN;
+
 #[tokio::test]
-async fn scripts_of_a_named_page_may_call() {
-    let system = api_with(&[("CORS_ORIGINS", "https://app.example.org")]).await;
-    let request =
-        http::client().get(format!("{}/version", system.api_url())).header(header::ORIGIN, "https://app.example.org");
-    let answer = Answer::of(request).await;
-    assert_eq!(answer.header("access-control-allow-origin"), "https://app.example.org");
-    assert!(answer.header("access-control-expose-headers").contains("retry-after"), "{answer:?}");
+async fn no_page_may_call_unless_it_is_named() {
+    let system = api_with(&[]).await;
+    let [call, asked] = called_from(&system, "https://app.example.org").await;
+    assert_eq!((call.status, asked.status), (200, 405));
+    for answer in [call, asked] {
+        assert!(!answer.headers.keys().any(|name| name.as_str().starts_with("access-control-")), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_named_page_may_call_and_no_other() {
+    let system = api_with(&[("CORS_ORIGINS", "https://app.example.org,https://example.org")]).await;
+    for named in ["https://app.example.org", "https://example.org"] {
+        let [call, asked] = called_from(&system, named).await;
+        assert_eq!((call.header(ALLOWED.as_str()), asked.header(ALLOWED.as_str())), (named, named));
+        assert!(call.header("access-control-expose-headers").contains("retry-after"), "{call:?}");
+        assert_eq!(asked.status, 200);
+        assert_eq!(asked.header("access-control-allow-methods"), "GET,POST");
+        assert!(asked.header("access-control-allow-headers").contains("idempotency-key"), "{asked:?}");
+        // Credentials are sent by hand, in a header, or not at all.
+        assert_eq!(call.header("access-control-allow-credentials"), "");
+    }
+    for other in ["https://evil.example.org", "http://app.example.org", "https://app.example.org:8443", "null"] {
+        let answers = called_from(&system, other).await;
+        assert!(answers.iter().all(|answer| !answer.headers.contains_key(ALLOWED)), "{other}: {answers:?}");
+    }
 }
 
 #[tokio::test]
@@ -111,83 +133,6 @@ async fn the_version_says_what_runs() {
     assert_eq!(version["name"], "usher-api");
     assert!(version["version"].is_string(), "{version}");
     assert!(version.as_object().expect("an object").contains_key("commit"), "{version}");
-}
-
-/// Until the server hangs up.
-async fn rest(stream: &mut TcpStream) -> String {
-    let mut rest = Vec::new();
-    // A reset is a hang-up too.
-    let ended = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
-    assert!(ended.is_ok(), "the connection is still open");
-    String::from_utf8_lossy(&rest).into_owned()
-}
-
-#[tokio::test]
-async fn a_header_that_never_ends_is_not_waited_for_and_a_quiet_connection_is_kept() {
-    let system = api_with(&[("API_STALL_TIMEOUT", "500ms")]).await;
-    let (mut quiet, mut slow) = (connect(&system).await, connect(&system).await);
-    let ask = b"GET /version HTTP/1.1\r\nhost: x\r\n\r\n";
-    quiet.write_all(ask).await.expect("a request can be sent");
-    assert!(quiet.read(&mut [0; 4096]).await.expect("an answer") > 0);
-
-    slow.write_all(b"POST /users/register HTTP/1.1\r\nhost: x\r\nx-").await.expect("a header can be begun");
-    rest(&mut slow).await;
-
-    // Longer without a word than the slow one was given.
-    quiet.write_all(ask).await.expect("the connection is open");
-    let mut answer = [0; 4096];
-    let length = quiet.read(&mut answer).await.expect("an answer");
-    assert!(answer[..length].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..length]));
-}
-
-#[tokio::test]
-async fn a_quiet_connection_is_closed_in_the_end() {
-    let system = api_with(&[("API_IDLE_TIMEOUT", "300ms")]).await;
-    let (mut used, mut unused) = (connect(&system).await, connect(&system).await);
-    used.write_all(b"GET /version HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("a request can be sent");
-    assert!(rest(&mut used).await.starts_with("HTTP/1.1 200"));
-    rest(&mut unused).await;
-}
-
-#[tokio::test]
-async fn a_body_that_never_comes_is_not_waited_for() {
-    let system = api_with(&[]).await;
-    let mut stream = connect(&system).await;
-    let header =
-        b"POST /users/register HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
-    stream.write_all(header).await.expect("a header can be sent");
-    let mut answer = [0; 4096];
-    let length = timeout(PATIENCE, stream.read(&mut answer)).await.expect("an answer in time").expect("an answer");
-    assert!(answer[..length].starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer[..length]));
-}
-
-#[tokio::test]
-async fn no_more_connections_than_allowed_are_served_at_once() {
-    let system = api_with(&[("API_MAX_CONNECTIONS", "1")]).await;
-    let first = connect(&system).await;
-    let mut second = connect(&system).await;
-    let ask = b"GET /version HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    second.write_all(ask).await.expect("the kernel takes it");
-    let early = timeout(std::time::Duration::from_millis(300), second.readable()).await;
-    assert!(early.is_err(), "the second was let in beside the first");
-    drop(first);
-    assert!(rest(&mut second).await.starts_with("HTTP/1.1 200"));
-}
-
-#[tokio::test]
-async fn neither_the_quiet_nor_the_slow_hold_the_end_of_the_process() {
-    let system = api_with(&[]).await;
-    let settings = [("API_STALL_TIMEOUT", "500ms"), ("API_DRAIN_TIMEOUT", "15s"), ("LOG_FORMAT", "json")];
-    let mut api = Binary::api().envs(system.settings()).envs(settings).start();
-    let system = system.by_way_of(&api).await;
-    let (mut quiet, mut slow) = (connect(&system).await, connect(&system).await);
-    quiet.write_all(b"GET /version HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("a request can be sent");
-    assert!(quiet.read(&mut [0; 4096]).await.expect("an answer") > 0);
-    slow.write_all(b"GET /version HTTP/1.1\r\nx-").await.expect("a header can be begun");
-    let exit = api.stop().await;
-    // Given up is a failure.
-    assert!(exit.success(), "{}", api.output());
-    rest(&mut quiet).await;
 }
 
 #[tokio::test]

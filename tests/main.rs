@@ -6,6 +6,7 @@ pub mod harness;
 
 mod journey;
 
+mod connections;
 mod database;
 mod enumeration;
 mod http;

@@ -1,0 +1,122 @@
+//! Connections: nobody can hold one for ever, nor take all of them.
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::harness::{
+    fake_keycloak::FakeKeycloak,
+    process::Binary,
+    system::{PATIENCE, Plan, System},
+};
+
+async fn api_with(settings: &[(&str, &str)]) -> System {
+    let keycloak = FakeKeycloak::start().await;
+    let plan = Plan::on(keycloak.access()).workers(0);
+    settings.iter().fold(plan, |plan, (name, value)| plan.set(name, value)).start().await
+}
+
+async fn connect(system: &System) -> TcpStream {
+    let address: SocketAddr = system.api_url().trim_start_matches("http://").parse().expect("an address");
+    TcpStream::connect(address).await.expect("the api takes connections")
+}
+
+/// Until the server hangs up.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut rest = Vec::new();
+    // A reset is a hang-up too.
+    let ended = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "the connection is still open");
+    String::from_utf8_lossy(&rest).into_owned()
+}
+
+#[tokio::test]
+async fn a_header_that_never_ends_is_not_waited_for_and_a_quiet_connection_is_kept() {
+    let system = api_with(&[("API_STALL_TIMEOUT", "500ms")]).await;
+    let (mut quiet, mut slow) = (connect(&system).await, connect(&system).await);
+    let ask = b"GET /version HTTP/1.1\r\nhost: x\r\n\r\n";
+    quiet.write_all(ask).await.expect("a request can be sent");
+    assert!(quiet.read(&mut [0; 4096]).await.expect("an answer") > 0);
+
+    slow.write_all(b"POST /users/register HTTP/1.1\r\nhost: x\r\nx-").await.expect("a header can be begun");
+    rest(&mut slow).await;
+
+    // Longer without a word than the slow one was given.
+    quiet.write_all(ask).await.expect("the connection is open");
+    let mut answer = [0; 4096];
+    let length = quiet.read(&mut answer).await.expect("an answer");
+    assert!(answer[..length].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..length]));
+}
+
+/// Larger than what the kernel keeps for a client that does not read.
+#[tokio::test]
+async fn an_answer_that_nobody_takes_is_not_waited_for() {
+    let system = api_with(&[("API_STALL_TIMEOUT", "500ms"), ("API_MAX_CONNECTIONS", "1")]).await;
+    let mut greedy = connect(&system).await;
+    let ask = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: x\r\n\r\n".repeat(50);
+    greedy.write_all(ask.as_bytes()).await.expect("requests can be sent");
+    greedy.readable().await.expect("an answer is on its way");
+
+    // There is one place, which the greedy one must have lost.
+    let mut next = connect(&system).await;
+    next.write_all(b"GET /version HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await
+        .expect("the kernel takes it");
+    assert!(rest(&mut next).await.starts_with("HTTP/1.1 200"));
+    let taken = rest(&mut greedy).await;
+    assert!(taken.matches("HTTP/1.1 200").count() < 50, "all of it was taken by the kernel");
+}
+
+#[tokio::test]
+async fn a_quiet_connection_is_closed_in_the_end() {
+    let system = api_with(&[("API_IDLE_TIMEOUT", "300ms")]).await;
+    let (mut used, mut unused) = (connect(&system).await, connect(&system).await);
+    used.write_all(b"GET /version HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("a request can be sent");
+    assert!(rest(&mut used).await.starts_with("HTTP/1.1 200"));
+    rest(&mut unused).await;
+}
+
+#[tokio::test]
+async fn a_body_that_never_comes_is_not_waited_for() {
+    let system = api_with(&[]).await;
+    let mut stream = connect(&system).await;
+    let header =
+        b"POST /users/register HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
+    stream.write_all(header).await.expect("a header can be sent");
+    let mut answer = [0; 4096];
+    let length = timeout(PATIENCE, stream.read(&mut answer)).await.expect("an answer in time").expect("an answer");
+    assert!(answer[..length].starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer[..length]));
+}
+
+#[tokio::test]
+async fn no_more_connections_than_allowed_are_served_at_once() {
+    let system = api_with(&[("API_MAX_CONNECTIONS", "1")]).await;
+    let first = connect(&system).await;
+    let mut second = connect(&system).await;
+    let ask = b"GET /version HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    second.write_all(ask).await.expect("the kernel takes it");
+    let early = timeout(std::time::Duration::from_millis(300), second.readable()).await;
+    assert!(early.is_err(), "the second was let in beside the first");
+    drop(first);
+    assert!(rest(&mut second).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn neither_the_quiet_nor_the_slow_hold_the_end_of_the_process() {
+    let system = api_with(&[]).await;
+    let settings = [("API_STALL_TIMEOUT", "500ms"), ("API_DRAIN_TIMEOUT", "15s"), ("LOG_FORMAT", "json")];
+    let mut api = Binary::api().envs(system.settings()).envs(settings).start();
+    let system = system.by_way_of(&api).await;
+    let (mut quiet, mut slow) = (connect(&system).await, connect(&system).await);
+    quiet.write_all(b"GET /version HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("a request can be sent");
+    assert!(quiet.read(&mut [0; 4096]).await.expect("an answer") > 0);
+    slow.write_all(b"GET /version HTTP/1.1\r\nx-").await.expect("a header can be begun");
+    let exit = api.stop().await;
+    // Given up is a failure.
+    assert!(exit.success(), "{}", api.output());
+    rest(&mut quiet).await;
+}
