@@ -185,6 +185,24 @@ async fn a_request_while_the_mail_leaves_is_served_next() {
 }
 
 #[tokio::test]
+async fn a_mail_that_left_before_does_not_answer_a_request_even_when_its_lease_has_ended() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).set("SWEEP_INTERVAL", "1h").start().await;
+    let mut left = keycloak.hold_answer(Endpoint::SendMail);
+    let user = system.register().await;
+    left.reached().await;
+    // Keycloak is slow, and nobody has taken the user over yet.
+    execute(&system, &user, "UPDATE users SET leased_until = now() - interval '1 s' WHERE id = $1").await;
+
+    assert_eq!(by_name(&system, &user).await, 202);
+    assert_eq!(log(&system).await, [(Some(user.id), true)]);
+    left.release();
+    until_served(&system, &user, 2).await;
+    assert_eq!(keycloak.mails_to(&user.username).len(), 2);
+    system.stop().await;
+}
+
+#[tokio::test]
 async fn a_mail_that_failed_while_it_was_asked_for_again_is_one_mail() {
     let keycloak = FakeKeycloak::start().await;
     let system = Plan::on(keycloak.access()).start().await;
