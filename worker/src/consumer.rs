@@ -23,7 +23,7 @@ use tracing::Instrument as _;
 
 use crate::{
     broker::{
-        connection::{BrokerError, Link, instance, within},
+        connection::{BrokerError, Link, close, instance, within},
         message,
         topology::{self, WORK_QUEUES, WorkQueue},
     },
@@ -52,7 +52,8 @@ impl Consumer {
             if shutdown.is_cancelled() {
                 drain(&mut jobs).await;
             }
-            link.release(connection, ended).await;
+            link.ended(ended);
+            close(connection).await;
         }
         drain(&mut jobs).await;
         Ok(())

@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::{
     broker::{
-        connection::{BrokerError, Link, confirming_channel, within},
+        connection::{BrokerError, Link, close, confirming_channel, within},
         message, topology,
     },
     config::{broker::BrokerConfig, relay::RelayConfig},
@@ -44,12 +44,14 @@ impl Relay {
     /// Publishes for the life of the process.
     pub async fn run(self, mut link: Link, shutdown: CancellationToken) -> Result<(), BrokerError> {
         while let Some(connection) = link.connect().await {
-            let ended = self.serve(&connection, &shutdown).await;
-            // An alarm lasts: a new connection would learn of it only by holding the next claim against it.
-            while connection.status().blocked() && !shutdown.is_cancelled() {
+            link.ended(self.serve(&connection, &shutdown).await);
+            // An alarm lasts: a new connection would learn of it only by holding the next claim against it. This one
+            // does not learn of its end when the broker itself ends.
+            let status = connection.status();
+            while status.blocked() && status.connected() && !shutdown.is_cancelled() {
                 self.wait(&shutdown).await;
             }
-            link.release(connection, ended).await;
+            close(connection).await;
         }
         Ok(())
     }

@@ -102,8 +102,8 @@ impl Link {
         }
     }
 
-    /// Gives a connection back: after a fault, or when its owner is done.
-    pub async fn release(&mut self, connection: Connection, ended: Result<(), BrokerError>) {
+    /// The connection is of no use any more: after a fault, or because its owner is done.
+    pub fn ended(&mut self, ended: Result<(), BrokerError>) {
         self.up.store(false, Ordering::Relaxed);
         if self.since.elapsed() >= GOOD_FOR {
             self.failures = 0;
@@ -111,8 +111,6 @@ impl Link {
         if let Err(error) = ended {
             self.failed(&error);
         }
-        // It may be broken already; then there is nothing to close.
-        timeout(Duration::from_secs(2), connection.close(200, "bye".into())).await.ok();
     }
 
     fn failed(&mut self, error: &BrokerError) {
@@ -126,6 +124,11 @@ pub async fn connect(role: &str, config: &BrokerConfig) -> Result<Connection, Br
     let name = format!("usher-worker/{role}@{}", instance());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     within("connect to the broker", Connection::connect_uri(config.address.uri(), properties)).await
+}
+
+/// It may be broken already; then there is nothing to close.
+pub async fn close(connection: Connection) {
+    timeout(Duration::from_secs(2), connection.close(200, "bye".into())).await.ok();
 }
 
 /// A channel on which every message is confirmed.
