@@ -64,6 +64,10 @@ impl Relay {
         let mut next_full_pass = Instant::now();
         let mut declare_at = None;
         while !shutdown.is_cancelled() {
+            // Noticed also while there is nothing to publish.
+            if !connection.status().connected() {
+                return Err(BrokerError::Lost);
+            }
             if declare_at.take_if(|at| Instant::now() >= *at).is_some() {
                 topology::declare(connection).await?;
             }

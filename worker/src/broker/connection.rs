@@ -36,6 +36,8 @@ pub enum BrokerError {
     },
     #[error("the broker did not answer in time to: {doing}")]
     Timeout { doing: &'static str },
+    #[error("the connection was lost")]
+    Lost,
     #[error("the broker takes no messages at the moment (memory or disk alarm)")]
     Blocked,
     #[error("the broker ended the consumer; was its queue deleted?")]
