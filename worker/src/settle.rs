@@ -13,7 +13,8 @@ use tokio::sync::Mutex;
 
 use crate::{
     broker::{
-        connection::{BrokerError, confirming_channel, connect, within},
+        connection::{BrokerError, confirming_channel, within},
+        dial::connect,
         message, topology,
     },
     config::broker::BrokerConfig,

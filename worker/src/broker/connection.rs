@@ -13,15 +13,16 @@ use std::{
     time::Duration,
 };
 
-use lapin::{Channel, Connection, ConnectionProperties, options::ConfirmSelectOptions};
+use lapin::{Channel, Connection, options::ConfirmSelectOptions};
 use shared::telemetry::chain;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::dial::connect;
 use crate::config::broker::BrokerConfig;
 
 /// For a call that the broker answers at once when it is well.
-const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that held this long was good: the next try comes soon again.
 const GOOD_FOR: Duration = Duration::from_secs(30);
 
@@ -119,13 +120,6 @@ impl Link {
         self.failures = self.failures.saturating_add(1);
         tracing::warn!(role = self.role, failures = self.failures, error = chain(error), "no connection to the broker");
     }
-}
-
-/// Connects once, under a name that an operator recognises: `usher-worker/relay@host#pid`.
-pub async fn connect(role: &str, config: &BrokerConfig) -> Result<Connection, BrokerError> {
-    let name = format!("usher-worker/{role}@{}", instance());
-    let properties = ConnectionProperties::default().with_connection_name(name.into());
-    within("connect to the broker", Connection::connect_uri(config.address.uri(), properties)).await
 }
 
 /// It may be broken already; then there is nothing to close.
