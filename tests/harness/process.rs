@@ -1,4 +1,4 @@
-//! The real binaries as processes of their own: to be killed, frozen and stopped.
+//! The real binaries, and servers of a test's own, as processes: to be killed, frozen and stopped.
 
 use std::{
     ffi::OsStr,
@@ -19,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::eventually::eventually;
+use super::{account::Account, eventually::eventually};
 
 /// Longer than the binaries take to drain.
 const LONGEST_STOP: Duration = Duration::from_secs(35);
@@ -28,6 +28,7 @@ const LONGEST_STOP: Duration = Duration::from_secs(35);
 pub struct Binary {
     name: &'static str,
     command: Command,
+    account: Account,
 }
 
 impl Binary {
@@ -39,11 +40,21 @@ impl Binary {
         Self::named("usher-worker")
     }
 
+    /// A program that is not ours, looked for in the `PATH` of its own environment.
+    pub fn server(name: &'static str, account: &Account) -> Self {
+        let mut command = Command::new(name);
+        account.apply_to(&mut command);
+        Self::of(name, command, account.clone())
+    }
+
     fn named(name: &'static str) -> Self {
-        let mut command = Command::new(path_of(name));
+        Self::of(name, Command::new(path_of(name)), Account::default())
+    }
+
+    fn of(name: &'static str, mut command: Command, account: Account) -> Self {
         // Nothing of the shell that started the tests leaks in: a test says the whole configuration.
         command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
-        Self { name, command }
+        Self { name, command, account }
     }
 
     #[must_use]
@@ -66,6 +77,7 @@ impl Binary {
 
     pub fn start(mut self) -> Process {
         let directory = TempDir::new().expect("a directory to run in");
+        self.account.give(directory.path());
         let output = File::create(directory.path().join(OUTPUT)).expect("a file for the output");
         let errors = output.try_clone().expect("a file can be shared");
         self.command.current_dir(directory.path()).stdout(output).stderr(errors);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use checker::{Administrator, Client, Outside, Places, Report, history::Account};
+use checker::{Administrator, Attempt, Client, Outside, Places, Report, history::Account};
 use chrono::DateTime;
 use futures_util::future::join_all;
 use uuid::Uuid;
@@ -57,6 +57,12 @@ impl Witness {
             usernames.iter().map(|username| self.client.register(|| api_url.to_owned(), username, REST));
         let answers = join_all(registrations).await;
         answers.into_iter().map(|answer| answer.unwrap_or_else(|why| panic!("not registered: {why:?}"))).collect()
+    }
+
+    /// Somebody was tried to be registered, and nobody was told that it is done: whatever comes of it is as good.
+    pub fn saw_a_try(&self, username: &str, email: &str) {
+        let (username, email) = (username.to_owned(), email.to_owned());
+        self.client.note(Attempt { username, email, acknowledged: None });
     }
 
     /// The account belongs to somebody else, and stays out of the count.

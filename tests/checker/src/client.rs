@@ -42,6 +42,11 @@ impl Client {
         self.log().clone()
     }
 
+    /// Notes what was attempted by another way than [`Client::register`].
+    pub fn note(&self, attempt: Attempt) {
+        self.log().push(attempt);
+    }
+
     /// Registers `username`, trying again for `patience` while there is no answer or a 503. `api` says where the api
     /// is: after a crash it may be somewhere else.
     pub async fn register(

@@ -26,9 +26,14 @@ impl Management {
 
     pub(super) async fn create_vhost(&self, name: &str) {
         must(self.request(Method::PUT, &["vhosts", name])).await;
-        let everything = json!({ "configure": ".*", "write": ".*", "read": ".*" });
+        self.permit(name, ".*").await;
+    }
+
+    /// What the application may configure, write and read.
+    pub(super) async fn permit(&self, vhost: &str, what: &str) {
+        let permissions = json!({ "configure": what, "write": what, "read": what });
         let application = Url::parse(&Stack::get().amqp_url).expect("AMQP_URL is an address");
-        must(self.request(Method::PUT, &["permissions", name, application.username()]).json(&everything)).await;
+        must(self.request(Method::PUT, &["permissions", vhost, application.username()]).json(&permissions)).await;
     }
 
     pub(super) async fn delete_vhost(&self, name: &str) {

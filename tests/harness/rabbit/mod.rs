@@ -13,16 +13,27 @@ pub use probe::{Message, Probe};
 
 pub struct Vhost {
     name: String,
+    amqp_url: String,
+    /// On the stack's broker. One of a broker that ends with the test needs no end of its own.
+    is_on_stack: bool,
 }
 
 impl Vhost {
     pub async fn create() -> Self {
         static LEFT_OVERS: OnceCell<()> = OnceCell::const_new();
-        let vhost = Self { name: own_name() };
+        let name = own_name();
+        let mut url = Url::parse(&Stack::get().amqp_url).expect("AMQP_URL is an address");
+        url.set_path(&name);
+        let vhost = Self { name, amqp_url: url.into(), is_on_stack: true };
         let management = Management::connect();
         LEFT_OVERS.get_or_init(|| management.delete_left_overs()).await;
         management.create_vhost(&vhost.name).await;
         vhost
+    }
+
+    /// Of a broker of the test's own, which the management API does not know.
+    pub(super) fn at(amqp_url: String) -> Self {
+        Self { name: String::new(), amqp_url, is_on_stack: false }
     }
 
     pub fn name(&self) -> &str {
@@ -30,9 +41,7 @@ impl Vhost {
     }
 
     pub fn amqp_url(&self) -> String {
-        let mut url = Url::parse(&Stack::get().amqp_url).expect("AMQP_URL is an address");
-        url.set_path(&self.name);
-        url.into()
+        self.amqp_url.clone()
     }
 
     pub async fn probe(&self) -> Probe {
@@ -44,6 +53,15 @@ impl Vhost {
     pub async fn connection_names(&self) -> Vec<String> {
         let connections = Management::connect().connections(&self.name).await;
         connections.into_iter().map(|connection| connection.label).filter(|label| label != probe::NAME).collect()
+    }
+
+    /// Takes everything from the user that Usher logs in as, but the login. A channel may go by what it knew before.
+    pub async fn withdraw_permissions(&self) {
+        Management::connect().permit(&self.name, "^$").await;
+    }
+
+    pub async fn give_permissions_back(&self) {
+        Management::connect().permit(&self.name, ".*").await;
     }
 
     /// As an operator does it in the management UI. Says how many there were.
@@ -60,6 +78,9 @@ impl Vhost {
 
 impl Drop for Vhost {
     fn drop(&mut self) {
+        if !self.is_on_stack {
+            return;
+        }
         let name = self.name.clone();
         // Takes the queues, the messages and the connections along.
         clean_up(async move { Management::connect().delete_vhost(&name).await });

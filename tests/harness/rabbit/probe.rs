@@ -8,8 +8,8 @@ use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ErrorKind, Queue,
     message::BasicGetMessage,
     options::{
-        BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
-        QueueDeleteOptions, QueuePurgeOptions,
+        BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueBindOptions,
+        QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
     },
     types::{AMQPValue, FieldTable, ShortString},
 };
@@ -127,6 +127,11 @@ impl Probe {
     pub async fn delete_queue(&self, queue: &str) -> u32 {
         let deleted = self.channel().await.queue_delete(queue.into(), QueueDeleteOptions::default()).await;
         deleted.unwrap_or_else(|error| panic!("{queue} cannot be deleted: {error}"))
+    }
+
+    pub async fn delete_exchange(&self, exchange: &str) {
+        let deleted = self.channel().await.exchange_delete(exchange.into(), ExchangeDeleteOptions::default()).await;
+        deleted.unwrap_or_else(|error| panic!("{exchange} cannot be deleted: {error}"));
     }
 
     /// One for each request: a request that the broker refuses costs the channel.
