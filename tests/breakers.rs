@@ -146,22 +146,3 @@ async fn while_postgresql_is_away_from_a_worker_nothing_is_lost() {
     until_nothing_waits(&system, &probe).await;
     assert!(worker.stop().await.success());
 }
-
-#[tokio::test]
-async fn when_the_broker_drops_everybody_in_the_middle_nothing_is_lost_or_done_twice() {
-    let keycloak = FakeKeycloak::start().await;
-    let system = Plan::on(keycloak.access()).start().await;
-    let probe = system.vhost.probe().await;
-    let mut in_flight = keycloak.hold(Endpoint::CreateUser);
-    let mut users = join_all((0..15).map(|_| system.register())).await;
-    in_flight.reached().await;
-
-    let closed = async || system.vhost.close_all_connections().await >= 2;
-    eventually("relay and consumer are cut off", PATIENCE, closed).await;
-    users.extend(join_all((0..15).map(|_| system.register())).await);
-    in_flight.release();
-
-    until_all_have_one_account_and_one_mail(&system, &keycloak, &users).await;
-    until_nothing_waits(&system, &probe).await;
-    system.stop().await;
-}

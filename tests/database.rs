@@ -64,17 +64,6 @@ async fn a_database_that_is_stopped_and_started_again() {
 }
 
 #[tokio::test]
-async fn a_database_that_hangs() {
-    let (system, proxy, mut api) = api_by_way_of_a_proxy().await;
-    let user = system.register().await;
-    proxy.stall();
-    everything_is_unavailable(&system, user.id).await;
-    proxy.restore().await;
-    until_it_heals(&system).await;
-    assert!(api.is_running());
-}
-
-#[tokio::test]
 async fn a_database_that_is_restarted_costs_nobody_a_registration() {
     let (system, proxy, _api) = api_by_way_of_a_proxy().await;
     for number in 0..3 {

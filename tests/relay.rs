@@ -207,59 +207,6 @@ async fn a_broker_that_is_down_at_the_commit_costs_no_event_a_try() {
 }
 
 #[tokio::test]
-async fn a_broker_that_is_down_at_the_start_is_waited_for() {
-    let keycloak = FakeKeycloak::start().await;
-    let vhost = Vhost::create().await;
-    let line = Proxy::start(&vhost.amqp_url()).await;
-    line.cut().await;
-    let system = by_events_alone(&keycloak).set("AMQP_URL", &line.url()).start_on(vhost).await;
-    note_refusals(&system).await;
-    let users = register_many(&system, 3).await;
-    assert_eq!(system.outbox_depth().await, 3);
-
-    line.restore().await;
-    until_all_complete(&system, &users).await;
-    assert!(refusals(&system).await.is_empty());
-    system.stop().await;
-}
-
-#[tokio::test]
-async fn a_connection_that_breaks_before_the_confirm_decides_nothing() {
-    let keycloak = FakeKeycloak::start().await;
-    let vhost = Vhost::create().await;
-    let line = Proxy::start(&vhost.amqp_url()).await;
-    // So patient that nothing but the break itself ends the wait for the confirm.
-    let plan = by_events_alone(&keycloak).set("AMQP_CONFIRM_TIMEOUT", "1m").set("AMQP_HEARTBEAT", "1m");
-    let system = plan.set("AMQP_URL", &line.url()).start_on(vhost).await;
-    let probe = own_queue(&system.vhost, "user.created").await;
-    note_refusals(&system).await;
-    let before = system.register().await;
-    until_all_complete(&system, &[before]).await;
-    until_all_published(&system).await;
-    probe.purge("own").await;
-
-    line.stall();
-    let user = system.register().await;
-    let committed = committed_events(&system).await;
-    eventually("the relay has the event in its hands", PATIENCE, async || {
-        let free: Option<i64> = sqlx::query_scalar("SELECT id FROM outbox FOR UPDATE SKIP LOCKED")
-            .fetch_optional(system.pool())
-            .await
-            .expect("the outbox can be read");
-        free.is_none() && system.outbox_depth().await == 1
-    })
-    .await;
-    line.cut().await;
-    line.restore().await;
-
-    until_all_complete(&system, &[user]).await;
-    until_all_published(&system).await;
-    assert_eq!(ids_of(&probe.drain("own").await), committed);
-    assert!(refusals(&system).await.is_empty());
-    system.stop().await;
-}
-
-#[tokio::test]
 async fn a_broker_that_never_confirms_does_not_hold_an_event_for_ever() {
     let keycloak = FakeKeycloak::start().await;
     let vhost = Vhost::create().await;
@@ -328,20 +275,6 @@ async fn an_event_that_no_queue_takes_waits_without_delaying_another() {
     let probe = own_queue(&system.vhost, "user.unheard-of").await;
     until_all_published(&system).await;
     assert_eq!(ids_of(&probe.drain("own").await), BTreeSet::from([unheard_of.to_string()]));
-    system.stop().await;
-}
-
-#[tokio::test]
-async fn a_binding_that_somebody_removed_is_made_again() {
-    let keycloak = FakeKeycloak::start().await;
-    let system = by_events_alone(&keycloak).start().await;
-    let before = system.register().await;
-    until_all_complete(&system, &[before]).await;
-
-    system.vhost.probe().await.unbind("usher.user-created", "usher.events", "user.created").await;
-    let user = system.register().await;
-    until_all_complete(&system, &[user]).await;
-    until_all_published(&system).await;
     system.stop().await;
 }
 

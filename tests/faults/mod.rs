@@ -12,3 +12,5 @@ mod messages;
 mod network;
 mod postgres;
 mod processes;
+
+mod scene;

@@ -1,1 +1,5 @@
 //! Lines are cut, delayed, or swallow everything.
+
+mod broker;
+mod keycloak;
+mod postgres;
