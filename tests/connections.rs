@@ -81,6 +81,23 @@ async fn a_quiet_connection_is_closed_in_the_end() {
 }
 
 #[tokio::test]
+async fn a_header_that_is_too_long_or_has_too_many_lines_is_refused() {
+    let system = api_with(&[]).await;
+    let long = format!("x-long: {}\r\n", "x".repeat(256 * 1024));
+    let many = "x-many: x\r\n".repeat(101);
+    for lines in [long, many] {
+        let mut stream = connect(&system).await;
+        let header = format!("GET /version HTTP/1.1\r\nhost: x\r\n{lines}");
+        // Refused while more of it comes: then the rest cannot be sent any more.
+        stream.write_all(header.as_bytes()).await.ok();
+        stream.write_all(b"\r\n").await.ok();
+        let mut answer = [0; 4096];
+        let length = timeout(PATIENCE, stream.read(&mut answer)).await.expect("an answer in time").expect("an answer");
+        assert!(answer[..length].starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&answer[..length]));
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_never_comes_is_not_waited_for() {
     let system = api_with(&[]).await;
     let mut stream = connect(&system).await;

@@ -1,11 +1,13 @@
 //! `PostgreSQL` away: whoever asks is told so, soon, and all is well again when it is back, without a restart.
 
+use std::time::Duration;
+
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 
 use crate::harness::{
     auth::Answer,
-    eventually::eventually,
+    eventually::{eventually, promptly},
     fake_keycloak::FakeKeycloak,
     http,
     process::{Binary, Process},
@@ -35,12 +37,16 @@ fn is_unavailable(answer: &Answer) {
     assert_eq!(answer.header("retry-after"), "5");
 }
 
+/// How long an answer may take at most, whatever the database does.
+const PROMISED: Duration = Duration::from_secs(3);
+
 /// Everything that needs the database.
 async fn everything_is_unavailable(system: &System, somebody: uuid::Uuid) {
-    is_unavailable(&register(system, "meanwhile").await);
-    is_unavailable(&Answer::of(system.post("/users/send-password-setup-email", &json!({ "username": "ada" }))).await);
+    is_unavailable(&promptly(PROMISED, register(system, "meanwhile")).await);
+    let mail = system.post("/users/send-password-setup-email", &json!({ "username": "ada" }));
+    is_unavailable(&promptly(PROMISED, Answer::of(mail)).await);
     let status = http::client().get(format!("{}/users/{somebody}/status", system.api_url()));
-    is_unavailable(&Answer::of(status).await);
+    is_unavailable(&promptly(PROMISED, Answer::of(status)).await);
 }
 
 async fn until_it_heals(system: &System) {

@@ -10,6 +10,8 @@ use crate::harness::{
     auth::Answer,
     fake_keycloak::FakeKeycloak,
     http,
+    process::Binary,
+    reserved_port::ReservedPort,
     system::{Plan, System},
 };
 
@@ -26,6 +28,9 @@ async fn get(system: &System, path: &str) -> Answer {
 #[tokio::test]
 async fn whatever_is_wrong_with_a_request_is_told_as_a_problem() {
     let system = api_with(&[]).await;
+    // A process of its own has trace ids.
+    let api = Binary::api().envs(system.settings()).env("LOG_FORMAT", "json").start();
+    let system = system.by_way_of(&api).await;
     let json = "application/json";
     let (deep, long) = (format!("{}1{}", "[".repeat(500), "]".repeat(500)), format!("\"{}\"", "x".repeat(16 * 1024)));
     for (method, path, media_type, body, status, code) in [
@@ -46,6 +51,7 @@ async fn whatever_is_wrong_with_a_request_is_told_as_a_problem() {
         let answer = Answer::of(request.header(header::CONTENT_TYPE, media_type).body(body.to_owned())).await;
         answer.is_problem(status, code);
         assert!(answer.header("x-request-id").len() >= 32, "{answer:?}");
+        assert_eq!(answer.json()["traceId"].as_str().map(str::len), Some(32), "{method} {path}: {answer:?}");
         if status == 405 {
             assert!(!answer.header("allow").is_empty(), "{method} {path}: {answer:?}");
         }
@@ -123,6 +129,24 @@ async fn a_named_page_may_call_and_no_other() {
     for other in ["https://evil.example.org", "http://app.example.org", "https://app.example.org:8443", "null"] {
         let answers = called_from(&system, other).await;
         assert!(answers.iter().all(|answer| !answer.headers.contains_key(ALLOWED)), "{other}: {answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn health_has_a_port_of_its_own_and_nothing_else_is_there() {
+    let system = api_with(&[]).await;
+    let ops = ReservedPort::new();
+    let settings = [("API_OPS_LISTEN", ops.address().to_string()), ("LOG_FORMAT", "json".to_owned())];
+    let api = Binary::api().envs(system.settings()).envs(settings).start();
+    let system = system.by_way_of(&api).await;
+    for path in ["/health/live", "/health/ready"] {
+        let answer = Answer::of(http::client().get(format!("http://{}{path}", ops.address()))).await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        get(&system, path).await.is_problem(404, "not_found");
+    }
+    for path in ["/users/register", "/auth/token", "/docs/", "/openapi.json"] {
+        let answer = Answer::of(http::client().get(format!("http://{}{path}", ops.address()))).await;
+        assert_eq!(answer.status, 404, "{path}");
     }
 }
 

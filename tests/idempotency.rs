@@ -1,5 +1,7 @@
 //! Idempotency keys: who gets no answer to a registration can ask again, and is told the same.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -7,7 +9,7 @@ use shared::domain::{email::EmailAddress, name::PersonName, user::NewUser, usern
 use uuid::Uuid;
 
 use crate::harness::{
-    eventually::eventually,
+    eventually::{eventually, promptly},
     fake_keycloak::FakeKeycloak,
     process::Binary,
     system::{PATIENCE, Plan, System},
@@ -187,7 +189,7 @@ async fn begin_registration_anew(system: &System) -> (sqlx::PgTransaction<'stati
 async fn nobody_waits_for_ever() {
     let system = api_alone().await;
     let (first, _) = begin_registration(&system, KEY, "ada").await;
-    let answer = register(&system, KEY, &ada("ada")).await;
+    let answer = promptly(Duration::from_secs(3), register(&system, KEY, &ada("ada"))).await;
     assert_eq!((answer.status, answer.body["code"].as_str()), (503, Some("unavailable")));
     drop(first);
 }

@@ -58,6 +58,17 @@ async fn one_client_registers_so_often_and_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn one_client_has_tokens_checked_so_often() {
+    let (_keycloak, system) = limited(&[("LIMIT_VALIDATE_TOKEN", "2/h")]).await;
+    for _ in 0..2 {
+        system.validate("no.jwt.atall").await.is_problem(401, "invalid_token");
+    }
+    let refused = system.validate("no.jwt.atall").await;
+    refused.is_problem(429, "too_many_requests");
+    assert!(retry_after(&refused.headers) > 60, "{refused:?}");
+}
+
+#[tokio::test]
 async fn clients_behind_a_proxy_of_ours_are_counted_one_by_one() {
     let (_keycloak, system) = limited(&[("LIMIT_REGISTER", "1/h"), ("TRUSTED_PROXIES", "10.0.0.0/8,127.0.0.1")]).await;
     for (number, (address, status)) in [

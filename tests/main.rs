@@ -5,6 +5,7 @@
 pub mod harness;
 
 mod journey;
+mod readme;
 
 mod connections;
 mod database;
@@ -15,6 +16,7 @@ mod limits;
 mod mail_requests;
 mod registration;
 mod rules;
+mod status;
 
 mod jwt_attacks;
 mod tokens;

@@ -1,9 +1,10 @@
 //! Registration: a user and the event about the user are committed together, whatever else is down.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::Executor as _;
 
 use crate::harness::{
+    auth::Answer,
     fake_keycloak::FakeKeycloak,
     proxy::Proxy,
     rabbit::Vhost,
@@ -33,7 +34,7 @@ async fn a_user_is_committed_with_exactly_one_event_that_carries_ids_only() {
             .await
             .expect("one event");
     assert_eq!((event_type.as_str(), about), ("user.created", user.id));
-    assert_eq!(data, serde_json::json!({ "version": 1, "userId": user.id }));
+    assert_eq!(data, json!({ "version": 1, "userId": user.id }));
     assert!(trace.is_object());
     let row = system.row(&user).await;
     assert_eq!(row.created_at.timestamp_subsec_nanos() % 1_000_000, 0, "the proof of origin has whole milliseconds");
@@ -61,6 +62,24 @@ async fn who_is_refused_leaves_neither_a_row_nor_an_event() {
     assert_eq!(system.try_register("another", &user.email.to_uppercase()).await, 409);
     assert_eq!(system.try_register("a b", "nobody").await, 422);
     assert_eq!((count(&system, "users").await, count(&system, "outbox").await), (1, 1));
+}
+
+#[tokio::test]
+async fn who_is_refused_is_told_what_is_taken() {
+    let system = api_alone().await;
+    let user = system.register_as("ada").await;
+    for (username, email, code, pointers) in [
+        ("ADA", "other@example.org", "username_taken", &["#/username"][..]),
+        ("other", &user.email.to_uppercase(), "email_taken", &["#/email"]),
+        ("ada", &user.email, "username_taken", &["#/username", "#/email"]),
+    ] {
+        let body = json!({ "username": username, "email": email, "firstName": "Ada", "lastName": "Lovelace" });
+        let answer = Answer::of(system.post("/users/register", &body)).await;
+        answer.is_problem(409, code);
+        let errors = answer.json()["errors"].take();
+        let named: Vec<_> = errors.as_array().expect("a list").iter().map(|error| error["pointer"].clone()).collect();
+        assert_eq!(named, pointers, "{answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, MatchedPath, Request},
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::{Next, from_fn, from_fn_with_state, map_response},
     response::{IntoResponse, Response},
@@ -47,7 +47,7 @@ pub fn around(router: Router, limits: &Limits, origins: &Origins) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(limits.clone(), limits::by_client))
         .layer(from_fn_with_state(limits.clone(), limits::by_load))
-        .layer(from_fn(within_the_deadline))
+        .layer(from_fn_with_state(DEADLINE, within_the_deadline))
         .layer(CatchPanicLayer::custom(|_panic| ApiError::Panicked.into_response()))
         .layer(map_response(as_problem))
         .layer(option_layer(cors(origins)))
@@ -140,8 +140,8 @@ fn is_problem(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|value| value == problem::MEDIA_TYPE)
 }
 
-async fn within_the_deadline(request: Request, next: Next) -> Response {
-    let answer = tokio::time::timeout(DEADLINE, next.run(request)).await;
+async fn within_the_deadline(State(deadline): State<Duration>, request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(deadline, next.run(request)).await;
     answer.unwrap_or_else(|_elapsed| ApiError::Late.into_response())
 }
 
@@ -152,7 +152,7 @@ mod tests {
         http::{StatusCode, request::Builder},
         routing::post,
     };
-    use shared::config::{Environment, Setting as _};
+    use shared::config::Environment;
     use tower::ServiceExt as _;
 
     use super::*;
@@ -163,16 +163,12 @@ mod tests {
         Limits::new(&LimitSection::read(&mut environment).unwrap(), TrustedProxies::default())
     }
 
-    async fn answer_from(origins: &Origins, request: Builder) -> Response {
+    async fn answer(request: Builder) -> Response {
         async fn panics() {
             panic!("on purpose")
         }
-        let router = around(Router::new().route("/panics", post(panics)), &limits(), origins);
+        let router = around(Router::new().route("/panics", post(panics)), &limits(), &Origins::default());
         router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
-    }
-
-    async fn answer(request: Builder) -> Response {
-        answer_from(&Origins::default(), request).await
     }
 
     #[tokio::test]
@@ -193,22 +189,13 @@ mod tests {
         assert_eq!(replaced.headers()[REQUEST_ID].len(), 36);
     }
 
-    fn preflight(origin: &str) -> Builder {
-        let request = Request::builder().method("OPTIONS").uri("/panics").header(header::ORIGIN, origin);
-        request.header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST")
-    }
-
     #[tokio::test]
-    async fn scripts_of_other_pages_may_call_only_when_their_page_is_named() {
-        const ALLOWED: HeaderName = header::ACCESS_CONTROL_ALLOW_ORIGIN;
-        let response = answer(preflight("https://example.org")).await;
-        assert_eq!(response.status(), 405);
-        assert!(!response.headers().contains_key(ALLOWED));
-        let named = Origins::parse("https://example.org").unwrap();
-        let response = answer_from(&named, preflight("https://example.org")).await;
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()[ALLOWED], "https://example.org");
-        let response = answer_from(&named, preflight("https://example.com")).await;
-        assert!(!response.headers().contains_key(ALLOWED));
+    async fn a_handler_that_hangs_is_answered_for() {
+        let router = Router::new().route("/hangs", post(std::future::pending::<()>));
+        let router = router.layer(from_fn_with_state(Duration::from_millis(1), within_the_deadline));
+        let request = Request::builder().method("POST").uri("/hangs").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 503);
+        assert!(is_problem(response.headers()) && response.headers().contains_key(header::RETRY_AFTER));
     }
 }

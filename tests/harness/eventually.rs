@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, time::Duration};
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 const POLL: Duration = Duration::from_millis(20);
 
@@ -54,4 +54,10 @@ pub async fn eventually<L: Look>(what: &str, patience: Duration, mut look: impl 
         sleep(POLL).await;
     }
     panic!("never came true within {patience:?}: {what}; last seen: {last}")
+}
+
+/// For what is promised to take no longer. It is given twice as long: the machine has other things to do.
+pub async fn promptly<T>(promised: Duration, done: impl Future<Output = T>) -> T {
+    let done = timeout(promised * 2, done).await;
+    done.unwrap_or_else(|_| panic!("not done after twice the {promised:?} that it may take"))
 }

@@ -17,6 +17,9 @@ use super::{
     stall::{Stall, Watched},
 };
 
+/// For the header of a request. Long enough for a token of 64 KiB to be told that it is too long.
+const MAX_HEADER: usize = 128 * 1024;
+
 /// Serves requests one after the other, until either side has had enough. From `draining` on, the request that is
 /// there is the last.
 pub(super) async fn serve(
@@ -35,7 +38,7 @@ pub(super) async fn serve(
     });
     let mut builder = http1::Builder::new();
     // Runs from the end of one request to the end of the next header: it ends the idle, `stall` the slow.
-    builder.timer(TokioTimer::new()).header_read_timeout(patience.idle);
+    builder.timer(TokioTimer::new()).header_read_timeout(patience.idle).max_buf_size(MAX_HEADER);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(Watched::new(stream, stall.clone())), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
