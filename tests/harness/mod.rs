@@ -38,8 +38,8 @@ pub mod signing_key;
 pub mod system;
 pub mod witness;
 
-pub mod collector;
 pub mod account;
+pub mod collector;
 pub mod own_rabbitmq;
 pub mod process;
 pub mod proxy;

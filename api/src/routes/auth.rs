@@ -63,6 +63,8 @@ async fn not_to_be_kept(response: Response) -> impl IntoResponse {
         (status = 403, description = "The password is right, but there are steps left in the set-up mail", body = Problem,
             content_type = "application/problem+json",
             example = json!(Problem::example(&AuthError::AccountSetupRequired.into()))),
+        (status = 408, description = "The body did not arrive in time", body = Problem,
+            content_type = "application/problem+json", example = json!(Problem::example(&ApiError::SlowBody))),
         (status = 413, description = "The body is longer than 16 KiB", body = Problem,
             content_type = "application/problem+json", example = json!(Problem::example(&ApiError::TooLarge))),
         (status = 415, description = "The body is neither a form nor JSON", body = Problem,
@@ -234,7 +236,7 @@ mod tests {
     fn every_answer_is_described() {
         let paths = &document()["paths"];
         for (path, method, statuses) in [
-            ("/auth/token", "post", &["200", "400", "401", "403", "413", "415", "422", "429", "503"][..]),
+            ("/auth/token", "post", &["200", "400", "401", "403", "408", "413", "415", "422", "429", "503"][..]),
             ("/auth/validate-token", "get", &["200", "400", "401", "429", "503"]),
         ] {
             for status in statuses {

@@ -3,12 +3,14 @@
 use utoipa::{
     OpenApi,
     openapi::{
-        self, LicenseBuilder,
+        self, LicenseBuilder, RefOr,
         security::{Flow, HttpAuthScheme, HttpBuilder, OAuth2, Password, Scopes, SecurityScheme},
     },
 };
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
+
+use super::users::REPLAYED;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -43,6 +45,25 @@ pub fn described<S: Clone + Send + Sync + 'static>() -> OpenApiRouter<S> {
     OpenApiRouter::with_openapi(description)
 }
 
+/// Every header that is described is on every answer with its status, except the one that marks a repetition.
+/// [`openapi::Header`] has no field for that.
+pub fn promise_headers(document: &mut openapi::OpenApi) {
+    let operations = document.paths.paths.values_mut().flat_map(|item| [item.get.as_mut(), item.post.as_mut()]);
+    let answers = operations.flatten().flat_map(|operation| operation.responses.responses.values_mut());
+    let headers = answers.filter_map(described_here).flat_map(|answer| &mut answer.headers);
+    let promised = headers.filter(|(name, _)| REPLAYED.as_str() != name.to_ascii_lowercase());
+    for header in promised.filter_map(|(_name, header)| described_here(header)) {
+        header.extensions = Some([("required", true)].into_iter().collect());
+    }
+}
+
+fn described_here<T>(item: &mut RefOr<T>) -> Option<&mut T> {
+    match item {
+        RefOr::T(item) => Some(item),
+        RefOr::Ref(_) => None,
+    }
+}
+
 /// The page, with the description it shows.
 pub fn swagger(document: openapi::OpenApi) -> SwaggerUi {
     SwaggerUi::new("/docs").url("/openapi.json", document)
@@ -70,6 +91,16 @@ mod tests {
         for code in ["200", "404", "503"] {
             assert!(status["responses"][code].is_object(), "{code}");
         }
+    }
+
+    #[test]
+    fn a_header_is_promised_unless_it_marks_a_repetition() {
+        let document = document();
+        let headers = &document["paths"]["/users/register"]["post"]["responses"]["201"]["headers"];
+        assert_eq!(headers["Location"]["required"], true);
+        assert!(headers["Idempotent-Replayed"]["required"].is_null());
+        let headers = &document["paths"]["/version"]["get"]["responses"]["503"]["headers"];
+        assert_eq!(headers["Retry-After"]["required"], true);
     }
 
     #[test]

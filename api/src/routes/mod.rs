@@ -26,10 +26,12 @@ pub fn openapi() -> OpenApi {
 }
 
 fn api() -> OpenApiRouter<AppState> {
-    docs::described()
+    let mut api = docs::described()
         .routes(routes!(users::register))
         .routes(routes!(users::status))
         .routes(routes!(mail_requests::request))
         .merge(auth::router())
-        .routes(routes!(version::version))
+        .routes(routes!(version::version));
+    docs::promise_headers(api.get_openapi_mut());
+    api
 }

@@ -42,7 +42,7 @@ use crate::{
     post,
     path = "/users/register",
     tag = "users",
-    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+    params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
         description = "Makes a registration repeatable: for a day, the same key with the same body gets the same \
             answer again, however often it is sent. Without it, who gets no answer and asks again is told that the \
             username is taken.")),

@@ -4,12 +4,20 @@ use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::{error::ApiError, problem::Problem};
+
 /// Says what runs here.
 #[utoipa::path(
     get,
     path = "/version",
     tag = "service",
-    responses((status = 200, description = "What runs here", body = About)),
+    responses(
+        (status = 200, description = "What runs here", body = About),
+        (status = 503, description = "More is being asked than can be done at once", body = Problem,
+            content_type = "application/problem+json",
+            headers(("Retry-After" = u32, description = "Seconds to wait")),
+            example = json!(Problem::example(&ApiError::Overloaded))),
+    ),
 )]
 pub async fn version() -> Json<About> {
     Json(THIS)

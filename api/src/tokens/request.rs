@@ -46,7 +46,11 @@ pub struct PasswordGrant {
     #[schema(min_length = 1, format = Password, example = "Correct.horse.1")]
     pub password: String,
     /// May name `openid`, `profile` and `email`, which every token has.
-    #[schema(nullable = false, pattern = "^( |openid|profile|email)*$", example = "openid")]
+    #[schema(
+        nullable = false,
+        pattern = "^ *((openid|profile|email)( +(openid|profile|email))*)? *$",
+        example = "openid"
+    )]
     pub scope: Option<String>,
 }
 
@@ -59,7 +63,11 @@ pub struct RefreshGrant {
     #[schema(min_length = 1)]
     pub refresh_token: String,
     /// As for `password`.
-    #[schema(nullable = false, pattern = "^( |openid|profile|email)*$", example = "openid")]
+    #[schema(
+        nullable = false,
+        pattern = "^ *((openid|profile|email)( +(openid|profile|email))*)? *$",
+        example = "openid"
+    )]
     pub scope: Option<String>,
 }
 
@@ -94,8 +102,7 @@ fn form(body: &Bytes) -> Result<Map<String, Value>, ApiError> {
     if faults.is_empty() { Ok(fields) } else { Err(ApiError::Invalid(faults)) }
 }
 
-fn parse(mut body: Map<String, Value>) -> Result<Grant, Vec<Fault>> {
-    body.retain(|_, value| !value.is_null());
+fn parse(body: Map<String, Value>) -> Result<Grant, Vec<Fault>> {
     let says_which = ["grant_type", "refresh_token"].iter().any(|name| body.contains_key(*name));
     let has_scope = body.contains_key("scope");
     let mut fields = Fields::of(body);
@@ -217,6 +224,8 @@ mod tests {
                 vec![("#/username", "character"), ("#/password", "required")],
             ),
             (json!({ "username": "a", "password": "b", "client_id": "c" }), vec![("#/client_id", "unknown")]),
+            (json!({ "username": "a", "password": "b", "client_id": null }), vec![("#/client_id", "unknown")]),
+            (json!({ "username": "a", "password": "b", "scope": "openidprofile" }), vec![("#/scope", "unsupported")]),
             (json!({ "username": "a", "password": "b", "scope": "offline_access" }), vec![("#/scope", "unsupported")]),
             (json!({ "refresh_token": "a" }), vec![("#/grant_type", "required")]),
             (json!({ "grant_type": "refresh_token" }), vec![("#/refresh_token", "required")]),
