@@ -1,15 +1,19 @@
 //! `.dev/env`: every address and login of the stack, for the tests, for people (`set -a; . .dev/env`) and for the two
-//! binaries themselves. No value needs quoting.
+//! binaries themselves. Nothing but the path of a checkout can need quotes.
 
 use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use crate::{addresses, stack::Stack};
+use crate::{addresses, conformance_tool, stack::Stack};
 
 pub(crate) fn write(stack: &Stack) -> Result<()> {
-    let lines: Vec<String> = variables(stack).iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    let lines: Vec<String> = variables(stack).iter().map(|(name, value)| line(name, value)).collect();
     fs::write(stack.state.join("env"), lines.concat()).context("cannot write .dev/env")
+}
+
+fn line(name: &str, value: &str) -> String {
+    if value.contains(' ') { format!("{name}='{value}'\n") } else { format!("{name}={value}\n") }
 }
 
 pub(crate) fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
@@ -32,5 +36,6 @@ pub(crate) fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
         ("MAIL_REDIRECT_URI", format!("{}/docs/", addresses::api(stack))),
         ("API_URL", addresses::api(stack)),
         ("API_OPS_URL", addresses::api_ops(stack)),
+        ("SCHEMATHESIS", conformance_tool::program(stack).display().to_string()),
     ]
 }

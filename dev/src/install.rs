@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use nix::unistd::Uid;
 
-use crate::{java_trust, logs, process::Launch, programs, progress::Line, stack::Stack};
+use crate::{conformance_tool, java_trust, logs, process::Launch, programs, progress::Line, stack::Stack};
 
 const KEYCLOAK: &str = "26.7.3";
 /// Pinned: without a version Maven asks for the newest plugin each time.
@@ -25,11 +25,21 @@ struct Package {
 
 /// Debian's packages for everything that the stack runs and this machine lacks.
 pub(crate) fn packages(stack: &Stack) -> Result<()> {
-    let missing = missing(stack);
+    install(stack, &missing(stack))
+}
+
+/// And for what the tests alone run.
+pub(crate) fn packages_for_tests(stack: &Stack) -> Result<()> {
+    let why = "makes the Python environment of schemathesis, which tests the api";
+    let package = conformance_tool::lacks_python(stack).then_some(Package { name: "python3-venv", why });
+    install(stack, package.as_slice())
+}
+
+fn install(stack: &Stack, missing: &[Package]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    for package in &missing {
+    for package in missing {
         println!("missing: {:<16} {}", package.name, package.why);
     }
     let names: Vec<&str> = missing.iter().map(|it| it.name).collect();

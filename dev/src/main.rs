@@ -2,13 +2,15 @@
 //!
 //! Read in this order: `up` is the list of what a start does; `services/` holds one file for each service, on top of
 //! `process` (start, find again, stop) and `readiness`; `stack`, `ports`, `addresses`, `account` and `env_file` say where everything
-//! lies, listens and runs as; `install` and `programs` fetch and find the programs; `first_user` proves that it works.
+//! lies, listens and runs as; `install`, `conformance_tool` and `programs` fetch and find the programs; `first_user` proves
+//! that it works.
 
 mod account;
 mod addresses;
 mod build;
 mod cargo;
 mod commands;
+mod conformance_tool;
 mod env_file;
 mod first_user;
 mod install;

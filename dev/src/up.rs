@@ -5,7 +5,7 @@ use std::{fs::File, pin::pin};
 use anyhow::Result;
 
 use crate::{
-    addresses, build, env_file, first_user, install,
+    addresses, build, conformance_tool, env_file, first_user, install,
     progress::Board,
     services::{self, Service, usher},
     settle_ports::settle_ports,
@@ -24,10 +24,16 @@ pub(crate) async fn run(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// What the tests need: every service but Usher itself, and the binaries.
+/// What the tests need: every service but Usher itself, the binaries, and a tool.
 pub(crate) async fn for_tests(stack: &Stack) -> Result<()> {
     let _lock = prepare(stack, &services::infrastructure(stack)).await?;
-    build_and_start(stack, &Board::new()).await
+    install::packages_for_tests(stack)?;
+    let board = Board::new();
+    let (system, tool) =
+        tokio::join!(Box::pin(build_and_start(stack, &board)), conformance_tool::install(stack, &board));
+    // One test says so again and fails; the others do without.
+    tool.unwrap_or_else(|error| eprintln!("{error:#}"));
+    system
 }
 
 /// For those who run Usher from their editor or debugger.

@@ -1,0 +1,80 @@
+//! schemathesis, which holds the api against its description: a test alone needs it. It lies in a Python environment of
+//! its own, with the versions that `tests/conformance/requirements.txt` names.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::process::Command;
+
+use crate::{
+    logs, programs,
+    progress::{Board, Line},
+    stack::Stack,
+};
+
+const LOG: &str = "schemathesis-install";
+
+pub(crate) fn program(stack: &Stack) -> PathBuf {
+    home(stack).join("bin/schemathesis")
+}
+
+fn home(stack: &Stack) -> PathBuf {
+    stack.state.join("cache/schemathesis")
+}
+
+/// Debian's Python makes no environments until another package is there.
+pub(crate) fn lacks_python(stack: &Stack) -> bool {
+    let can_make_environments = || {
+        let mut python = std::process::Command::new("python3");
+        let python = python.args(["-c", "import ensurepip, venv"]).stderr(Stdio::null());
+        python.status().is_ok_and(|status| status.success())
+    };
+    !is_there(stack) && (programs::in_path(stack, "python3").is_none() || !can_make_environments())
+}
+
+/// Makes the environment, unless it is there with these versions.
+pub(crate) async fn install(stack: &Stack, board: &Board) -> Result<()> {
+    let line = board.line("conformance");
+    let wanted = stack.root.join("tests/conformance/requirements.txt");
+    let installed = home(stack).join("requirements.txt");
+    let text = fs::read_to_string(&wanted).with_context(|| format!("{} cannot be read", wanted.display()))?;
+    if is_there(stack) && fs::read_to_string(&installed).is_ok_and(|it| it == text) {
+        line.unchanged("schemathesis is there");
+        return Ok(());
+    }
+    make_environment(stack, &line, &wanted).await.inspect_err(|_| line.failed())?;
+    // Written last: what was begun and not finished is begun again.
+    fs::write(installed, text)?;
+    line.done("schemathesis is installed");
+    Ok(())
+}
+
+/// Not so when the system's Python, which the environment leads to, has become another one.
+fn is_there(stack: &Stack) -> bool {
+    program(stack).exists() && home(stack).join("bin/python").exists()
+}
+
+async fn make_environment(stack: &Stack, line: &Line, requirements: &Path) -> Result<()> {
+    line.step("fetching schemathesis from the Python package index (a quarter of a minute)");
+    let home = home(stack).display().to_string();
+    let requirements = requirements.display().to_string();
+    let log = File::create(stack.log_file(LOG))?;
+    run(stack, "python3", &["-m", "venv", "--clear", &home], &log).await?;
+    let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    let exactly = ["--no-deps", "--requirement", &requirements];
+    run(stack, &format!("{home}/bin/python"), &[&quiet[..], &exactly].concat(), &log).await
+}
+
+async fn run(stack: &Stack, program: &str, arguments: &[&str], log: &File) -> Result<()> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?).kill_on_drop(true);
+    let status = command.status().await.with_context(|| format!("cannot run {program}"))?;
+    if !status.success() {
+        bail!("schemathesis could not be installed\n{}", logs::tail(stack, LOG, 0));
+    }
+    Ok(())
+}
