@@ -7,6 +7,7 @@ pub mod harness;
 mod journey;
 mod readme;
 
+mod conformance;
 mod connections;
 mod database;
 mod enumeration;

@@ -50,7 +50,7 @@ impl Stack {
     }
 }
 
-fn required(name: &str) -> String {
+pub fn required(name: &str) -> String {
     variable(name).unwrap_or_else(|| panic!("{name} is not set: run `cargo dev test`"))
 }
 
