@@ -1,15 +1,18 @@
 //! `PostgreSQL` away: whoever asks is told so, soon, and all is well again when it is back, without a restart.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use checker::Client;
 use serde_json::json;
 use sqlx::AssertSqlSafe;
+use tokio::{task::JoinSet, time::interval};
 
 use crate::harness::{
     auth::Answer,
     eventually::{eventually, promptly},
     fake_keycloak::FakeKeycloak,
     http,
+    own_name::own_name,
     process::{Binary, Process},
     proxy::Proxy,
     system::{PATIENCE, Plan, System},
@@ -120,4 +123,38 @@ async fn a_database_that_may_only_be_read() {
 
     execute(format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await;
     until_it_heals(&system).await;
+}
+
+/// To connect takes a while, and whoever waits behind others has little time left for it. Were a connection given up with
+/// the one who began it, none would ever be made, for as long as clients come again.
+#[tokio::test]
+async fn a_database_that_is_back_while_many_wait_for_it() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).workers(0).start().await;
+    let proxy = Proxy::start(&system.database.url()).await;
+    proxy.cut().await;
+    let api = Binary::api()
+        .envs(system.settings())
+        .env("DATABASE_URL", proxy.url())
+        .env("DATABASE_MAX_CONNECTIONS", "2")
+        .start();
+    let system = system.by_way_of(&api).await;
+
+    // One after the other, so that they do not all wait from the same moment.
+    let client = Arc::new(Client::new().expect("a client"));
+    let (mut clients, mut arrivals) = (JoinSet::new(), interval(Duration::from_millis(100)));
+    for number in 0..30 {
+        arrivals.tick().await;
+        let (client, api_url) = (Arc::clone(&client), system.api_url());
+        let username = format!("{}-{number}", own_name().replace('_', "-"));
+        clients.spawn(async move { client.register(|| api_url.clone(), &username, PATIENCE).await });
+    }
+    proxy.restore().await;
+    proxy.delay(Duration::from_millis(100));
+    let first = clients.join_next().await.expect("there are clients").expect("none panics");
+    first.expect("somebody is registered although it takes long to connect");
+    proxy.restore().await;
+    for answer in clients.join_all().await {
+        answer.expect("everybody is registered");
+    }
 }

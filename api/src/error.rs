@@ -129,7 +129,7 @@ const INTERNAL: &str = "internal";
 impl From<DatabaseError> for ApiError {
     fn from(error: DatabaseError) -> Self {
         match error {
-            DatabaseError::Late | DatabaseError::Away(_) => Self::Unavailable(error),
+            DatabaseError::Late | DatabaseError::Busy | DatabaseError::Away(_) => Self::Unavailable(error),
             DatabaseError::Refused(_) => Self::Internal(error),
         }
     }

@@ -48,6 +48,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cleanup::Cleanup,
     config::{ApiConfig, MigrationConfig, callers::Origins},
+    database::Database,
     limits::Limits,
     listener::{ListenError, Listener, Patience},
     routes::health::Probe,
@@ -93,7 +94,7 @@ impl App {
         let cooldown = config.mail_requests.cooldown;
         let cleanup = Cleanup { pool: pool.clone(), interval: config.cleanup_interval, cooldown };
         let state = AppState {
-            pool,
+            database: Database::new(pool, config.database.max_connections),
             bell: Bell::default(),
             event_grace: config.event_grace,
             idempotency_ttl: config.idempotency_ttl,
@@ -151,7 +152,7 @@ impl App {
         });
         lifecycle.spawn("http", async move {
             let _last = drained.drop_guard();
-            let pool = state.pool.clone();
+            let pool = state.database.pool.clone();
             public.serve(routes::router(state, &origins), patience, shutdown.cancelled()).await;
             close(&pool).await;
             Ok::<_, Infallible>(())

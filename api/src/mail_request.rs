@@ -15,7 +15,7 @@ use shared::{
 use utoipa::ToSchema;
 
 use crate::{
-    database::{self, DatabaseError},
+    database::DatabaseError,
     described,
     fields::{Fault, Fields},
     new_user::{email_code, username_code},
@@ -57,9 +57,9 @@ pub fn parse(body: Map<String, Value>) -> Result<MailTarget, Vec<Fault>> {
 /// Commits the request, and with it the order for a mail if that does no harm.
 pub async fn request(state: &AppState, target: &MailTarget) -> Result<(), DatabaseError> {
     let trace = TraceContext::current();
-    let written = mail_requests::request(&state.pool, target, state.mail_requests, &trace, state.event_grace);
+    let written = mail_requests::request(&state.database.pool, target, state.mail_requests, &trace, state.event_grace);
     MailRequestBeforeCommit.pass();
-    database::ask(written).await?;
+    state.database.ask(written).await?;
     MailRequestCommitted.pass();
     state.bell.ring();
     Ok(())

@@ -19,10 +19,7 @@ use shared::{
 };
 use tracing::{Span, field::display};
 
-use crate::{
-    database::{self, DatabaseError},
-    state::AppState,
-};
+use crate::{database::DatabaseError, state::AppState};
 
 /// A user who is committed.
 #[derive(Debug, Clone)]
@@ -51,8 +48,9 @@ pub async fn register(state: &AppState, user: NewUser, key: Option<IdempotencyKe
     let trace = TraceContext::current();
     let key = key.map(|key| Keyed { key, ttl: state.idempotency_ttl });
     let with = Attendant { trace: &trace, event_grace: state.event_grace, key: key.as_ref() };
+    let database = &state.database;
     RegistrationBeforeCommit.pass();
-    let (id, created_at, before) = match database::ask(registrations::register(&state.pool, &user, with)).await? {
+    let (id, created_at, before) = match database.ask(registrations::register(&database.pool, &user, with)).await? {
         Registered::Created { id, created_at } => (id, created_at, false),
         Registered::Before { id, created_at } => (id, created_at, true),
         Registered::OtherRequest => return Err(RegisterError::OtherRequest),

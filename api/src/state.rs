@@ -3,14 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use shared::store::{bell::Bell, mail_requests::Allowance};
-use sqlx::PgPool;
 
-use crate::{limits::Limits, tokens::Tokens};
+use crate::{database::Database, limits::Limits, tokens::Tokens};
 
 /// Everything a request may touch: PostgreSQL, the bell that tells the relay, and, to get and to check tokens, Keycloak.
 #[derive(Debug, Clone)]
 pub struct AppState {
-    pub pool: PgPool,
+    pub database: Database,
     pub bell: Bell,
     /// How long the sweep leaves a new user to the event.
     pub event_grace: Duration,

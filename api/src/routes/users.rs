@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use crate::{
     body::JsonObject,
-    database::{self, DatabaseError},
+    database::DatabaseError,
     error::ApiError,
     fields::Fault,
     new_user::{self, RegisterRequest},
@@ -128,7 +128,8 @@ pub async fn status(
 ) -> Result<impl IntoResponse, ApiError> {
     let id = id.map(|Path(id)| UserId::from(id)).map_err(|_no_uuid| ApiError::UnknownUser)?;
     Span::current().record("user.id", display(id));
-    let progress = database::ask(registrations::progress(&state.pool, id)).await?.ok_or(ApiError::UnknownUser)?;
+    let database = &state.database;
+    let progress = database.ask(registrations::progress(&database.pool, id)).await?.ok_or(ApiError::UnknownUser)?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(UserProgress::of(id, progress))))
 }
 
