@@ -1,5 +1,5 @@
-//! Provisioning: one account for each user and nobody else's, whatever Keycloak answers. An outage costs nobody an
-//! attempt; who cannot be helped is parked with the reason.
+//! Provisioning: one account for each user and nobody else's, whatever Keycloak answers about one; who cannot be helped
+//! is parked with the reason. What it answers to everybody stands in `faults::keycloak`.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -129,65 +129,6 @@ async fn until_postponed_for_free(system: &System, user: &Registered) -> Row {
             row.claim_no >= 2 && row.leased_until.is_none() && row.attempts == 0
         })
         .await
-}
-
-/// Everybody meets `fault`, for a while.
-async fn costs_nobody_an_attempt(endpoint: Endpoint, fault: Fault) {
-    let keycloak = FakeKeycloak::start().await;
-    keycloak.fail_always(endpoint, fault);
-    let system = Plan::on(keycloak.access()).set("KEYCLOAK_TIMEOUT", "500ms").start().await;
-    let users = join_all((0..3).map(|_| system.register())).await;
-    for user in &users {
-        until_postponed_for_free(&system, user).await;
-    }
-    keycloak.heal();
-
-    for user in &users {
-        let row = system.until_complete(user).await;
-        assert_one_account_and_one_mail(&keycloak, user, &row);
-    }
-    system.stop().await;
-}
-
-#[tokio::test]
-async fn an_internal_error_of_keycloak_costs_nobody_an_attempt() {
-    costs_nobody_an_attempt(Endpoint::CreateUser, Fault::status(500)).await;
-}
-
-#[tokio::test]
-async fn a_keycloak_in_maintenance_costs_nobody_an_attempt() {
-    costs_nobody_an_attempt(Endpoint::CreateUser, Fault::status(503)).await;
-}
-
-#[tokio::test]
-async fn a_keycloak_that_hangs_costs_nobody_an_attempt() {
-    costs_nobody_an_attempt(Endpoint::CreateUser, Fault::Hang).await;
-}
-
-#[tokio::test]
-async fn a_service_account_that_lost_its_role_costs_nobody_an_attempt() {
-    costs_nobody_an_attempt(Endpoint::CreateUser, Fault::status(403)).await;
-}
-
-#[tokio::test]
-async fn a_secret_that_was_changed_costs_nobody_an_attempt() {
-    costs_nobody_an_attempt(Endpoint::Token, Fault::status(401)).await;
-}
-
-#[tokio::test]
-async fn a_realm_that_is_not_there_costs_nobody_an_attempt() {
-    costs_nobody_an_attempt(Endpoint::Token, Fault::Status(Answer::error(404, "Realm does not exist"))).await;
-}
-
-#[tokio::test]
-async fn a_realm_that_goes_costs_nobody_an_attempt() {
-    costs_nobody_an_attempt(Endpoint::CreateUser, Fault::Status(Answer::error(404, "Realm not found."))).await;
-}
-
-#[tokio::test]
-async fn a_proxy_that_leads_elsewhere_costs_nobody_an_attempt() {
-    let elsewhere = Answer::new(302).header("location", "http://localhost:9/");
-    costs_nobody_an_attempt(Endpoint::CreateUser, Fault::Status(elsewhere)).await;
 }
 
 #[tokio::test]

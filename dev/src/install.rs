@@ -59,6 +59,7 @@ fn missing(stack: &Stack) -> Vec<Package> {
         (programs::rabbitmq().is_none(), "rabbitmq-server", "the broker that carries events to the workers"),
         (programs::java(stack).is_none(), "default-jre-headless", "Java, which Keycloak runs on"),
         (programs::in_path(stack, "curl").is_none(), "curl", "runs the calls that the README shows"),
+        (programs::in_path(stack, "faketime").is_none(), "faketime", "gives a process of a test another time"),
         (programs::in_path(stack, "jq").is_none(), "jq", "takes the tokens out of their answers"),
         (keycloak_needs_maven, "maven", "fetches Keycloak from the Maven repository"),
     ]

@@ -1,1 +1,177 @@
-//! PostgreSQL is killed, restarted, read-only, full, exhausted, or refuses a transaction.
+//! PostgreSQL is killed, restarted, full, exhausted, or refuses a transaction.
+//!
+//! What the api answers while the line to it is cut, hangs or may only be read stands in `database` and `network`.
+
+use futures_util::future::join_all;
+use sqlx::Executor as _;
+
+use super::scene::by_events_alone;
+use crate::harness::{
+    database::Database,
+    eventually::eventually,
+    fake_keycloak::{Endpoint, FakeKeycloak},
+    own_postgres::OwnPostgres,
+    process::Binary,
+    rabbit::Vhost,
+    system::{PATIENCE, Plan, System},
+    witness::{Beyond, Witness},
+};
+
+/// People register all the time while the server ends and starts again. Whoever got a 201 is there; who did not, asks
+/// again with the same key.
+async fn ends_under_load(end: impl AsyncFnOnce(&mut OwnPostgres)) {
+    let keycloak = FakeKeycloak::start().await;
+    let mut postgres = OwnPostgres::start().await;
+    let database = Database::at(&postgres.url()).await;
+    let system = Plan::on(keycloak.access()).start_with(database, Vhost::create().await).await;
+    let mut witness = Witness::of(&system);
+    let names = witness.usernames(24);
+    let api = system.api_url();
+
+    let people = witness.register(&api, &names);
+    let fault = async {
+        eventually("somebody is registered", PATIENCE, async || count(&system).await > 0).await;
+        end(&mut postgres).await;
+        postgres.start_again().await;
+    };
+    tokio::join!(people, fault);
+
+    // Who was being mailed just then may get a second one.
+    witness.sends_were_cut_off().await;
+    let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
+    assert_eq!((report.acknowledged, report.provisioned), (24, 24), "{report}");
+    system.stop().await;
+}
+
+async fn count(system: &System) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(system.pool()).await.unwrap_or_default()
+}
+
+#[tokio::test]
+async fn postgresql_is_killed_under_load() {
+    ends_under_load(async |postgres| postgres.kill().await).await;
+}
+
+#[tokio::test]
+async fn postgresql_is_restarted_at_once_under_load() {
+    ends_under_load(async |postgres| postgres.stop_immediately().await).await;
+}
+
+/// The disk is full, and then it is not. The error is the server's own, raised by a trigger: no disk is filled here.
+#[tokio::test]
+async fn the_disk_is_full_sqlstate_53100() {
+    refuses_writes("53100", 503).await;
+}
+
+/// Two transactions locked each other out, and the server ended ours. Injected by a trigger.
+#[tokio::test]
+async fn a_deadlock_sqlstate_40p01() {
+    refuses_writes("40P01", 503).await;
+}
+
+/// Injected by a trigger: Usher's own statements run at an isolation where the server raises none.
+#[tokio::test]
+async fn a_serialization_failure_sqlstate_40001() {
+    refuses_writes("40001", 503).await;
+}
+
+/// While every write to `users` fails so, nobody is registered and nobody is half registered; those who are there wait.
+async fn refuses_writes(state: &str, answered: u16) {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).start().await;
+    let mut witness = Witness::of(&system);
+    let names = witness.usernames(9);
+    let api = system.api_url();
+    let mut creating = keycloak.hold(Endpoint::CreateUser);
+    witness.register(&api, &names[..3]).await;
+    creating.reached().await;
+
+    let refuse = format!(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+             AS 'BEGIN RAISE EXCEPTION ''injected'' USING ERRCODE = ''{state}''; END';
+         CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION refuse()"
+    );
+    system.pool().execute(sqlx::AssertSqlSafe(refuse)).await.expect("the table is ours");
+    creating.release();
+    for name in &names[3..6] {
+        assert_eq!(system.try_register(name, &format!("{name}@example.org")).await, answered, "a clear answer");
+    }
+    let (users, events): (i64, i64) = sqlx::query_as(
+        "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM outbox WHERE user_id NOT IN (SELECT id FROM users))",
+    )
+    .fetch_one(system.pool())
+    .await
+    .expect("the rows can be counted");
+    assert_eq!((users, events), (3, 0), "no half of anybody");
+    // Whose mail was just accepted, of them nobody could write it down.
+    witness.sends_were_cut_off().await;
+    system.pool().execute("DROP TRIGGER refuse ON users").await.expect("the table is ours");
+
+    witness.register(&api, &names[3..]).await;
+    let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
+    assert_eq!((report.provisioned, report.mails), (9, 9), "{report}");
+    system.stop().await;
+}
+
+/// A forgotten transaction holds a lock, and every connection of the api waits for it.
+#[tokio::test]
+async fn every_connection_is_taken() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).start().await;
+    let witness = Witness::of(&system);
+    let names = witness.usernames(12);
+    let mut forgotten = system.pool().begin().await.expect("a transaction");
+    forgotten.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE").await.expect("the table is ours");
+
+    let addresses = names.iter().map(|name| format!("{name}@example.org")).collect::<Vec<_>>();
+    let tries = names.iter().zip(&addresses).take(8).map(|(name, address)| system.try_register(name, address));
+    let answers = join_all(tries).await;
+    assert!(answers.iter().all(|status| *status == 503), "{answers:?}");
+    forgotten.rollback().await.expect("the lock can be left");
+
+    witness.register(&system.api_url(), &names).await;
+    let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
+    assert_eq!(report.provisioned, 12, "{report}");
+    system.stop().await;
+}
+
+/// A relay sleeps with its claim open. The server ends its session, as it does by itself after
+/// `idle_in_transaction_session_timeout`; another relay publishes, and the sleeper, awake again, goes on.
+#[tokio::test]
+async fn a_relay_sleeps_with_its_claim_open() {
+    let keycloak = FakeKeycloak::start().await;
+    // Only events lead to a worker here.
+    let mut system = by_events_alone(&keycloak).workers(0).start().await;
+    let witness = Witness::of(&system);
+    let names = witness.usernames(6);
+    let mut sleeper = Binary::worker().arg("run").envs(system.settings()).start();
+    sleeper.until_output_has("connected to the broker").await;
+    // It reads the outbox, and gets no further.
+    let mut gate = system.pool().begin().await.expect("a transaction");
+    gate.execute("LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE").await.expect("the table is ours");
+    let waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let claim: i32 = eventually("the relay reads the outbox", PATIENCE, async || {
+        sqlx::query_scalar(waiting).fetch_optional(&mut *gate).await.expect("the server tells")
+    })
+    .await;
+    sleeper.freeze().await;
+    gate.rollback().await.expect("the lock can be left");
+    witness.register(&system.api_url(), &names).await;
+
+    sqlx::query("SELECT pg_terminate_backend($1)")
+        .bind(claim)
+        .execute(system.pool())
+        .await
+        .expect("sessions can be ended");
+    let other = system.start_worker().await;
+    let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
+    assert_eq!((report.provisioned, report.mails), (6, 6), "{report}");
+
+    sleeper.thaw();
+    assert!(other.stop().await);
+    let late = witness.usernames(8);
+    witness.register(&system.api_url(), &late[6..]).await;
+    assert_eq!(witness.all_is_well(Beyond::Fake(&keycloak)).await.provisioned, 8, "the sleeper serves them");
+    assert!(sleeper.stop().await.success());
+    system.stop().await;
+}

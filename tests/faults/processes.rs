@@ -1,1 +1,217 @@
-//! Our own processes are frozen, replaced under load, of two versions, panic, or live in another time.
+//! Our own processes are killed, replaced under load, doubled, or live in another time.
+//!
+//! What happens to one that dies at a given step stands in `crash_points`, and to one that sleeps in `lease`.
+
+use std::{fs, path::PathBuf};
+
+use futures_util::future::join_all;
+use nix::sys::signal::Signal;
+use sqlx::Executor as _;
+
+use crate::harness::{
+    eventually::eventually,
+    fake_keycloak::FakeKeycloak,
+    process::{Binary, Process},
+    reserved_port::ReservedPort,
+    system::{PATIENCE, Plan, System},
+    witness::{Beyond, Witness},
+};
+
+fn worker(system: &System) -> Process {
+    Binary::worker().arg("run").envs(system.settings()).start()
+}
+
+fn api(system: &System, port: &ReservedPort) -> Process {
+    Binary::api().arg("serve").envs(system.settings()).env("API_LISTEN", port.address().to_string()).start()
+}
+
+async fn registered(system: &System) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(system.pool()).await.expect("the rows can be counted")
+}
+
+/// The claims of those who were killed end: time passes for the database.
+async fn leases_end(system: &System) {
+    let leases = "UPDATE users SET leased_until = now() - interval '1 s' WHERE leased_until > now()";
+    system.pool().execute(leases).await.expect("the rows can be written");
+}
+
+#[tokio::test]
+async fn workers_are_killed_under_load() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).workers(0).start().await;
+    let mut witness = Witness::of(&system);
+    let names = witness.usernames(30);
+    let mut victim = worker(&system);
+    for (killed, some) in names.chunks(10).enumerate() {
+        witness.register(&system.api_url(), some).await;
+        let begun = async || !keycloak.users().is_empty() && keycloak.users().len() > killed * 10;
+        eventually("it is at work", PATIENCE, begun).await;
+        victim.kill().await;
+        witness.sends_were_cut_off().await;
+        leases_end(&system).await;
+        victim = worker(&system);
+    }
+    let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
+    assert_eq!((report.provisioned, report.parked), (30, 0), "{report}");
+    assert!(victim.stop().await.success());
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn the_api_is_killed_under_load() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).start().await;
+    let witness = Witness::of(&system);
+    let names = witness.usernames(40);
+    let port = ReservedPort::new();
+    let url = format!("http://{}", port.address());
+    let mut victim = api(&system, &port);
+    let kills = async {
+        for at_least in [5, 15, 25] {
+            eventually("some are registered", PATIENCE, async || registered(&system).await >= at_least).await;
+            victim.kill().await;
+            victim = api(&system, &port);
+        }
+    };
+    // One after another, so that there is somebody to be cut off each time.
+    let people = async {
+        for name in &names {
+            witness.register(&url, std::slice::from_ref(name)).await;
+        }
+    };
+    tokio::join!(kills, people);
+    let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
+    assert_eq!((report.acknowledged, report.provisioned), (40, 40), "{report}");
+    system.stop().await;
+}
+
+/// Workers are replaced one after another, as an orchestrator does it, while people register: nothing is cut off, and
+/// nobody gets a second mail.
+#[tokio::test]
+async fn workers_are_replaced_under_load() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).workers(0).start().await;
+    let witness = Witness::of(&system);
+    let names = witness.usernames(40);
+    let (mut one, mut other) = (worker(&system), worker(&system));
+    let people = async {
+        for some in names.chunks(4) {
+            witness.register(&system.api_url(), some).await;
+        }
+    };
+    let replacing = async {
+        for old in [&mut one, &mut other] {
+            eventually("there is work", PATIENCE, async || !keycloak.users().is_empty()).await;
+            let new = worker(&system);
+            assert!(old.stop().await.success(), "it drains");
+            *old = new;
+        }
+    };
+    tokio::join!(people, replacing);
+    let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
+    assert_eq!((report.provisioned, report.mails, report.duplicate_mails), (40, 40, 0), "{report}");
+    let spent: i64 = sqlx::query_scalar("SELECT count(*) FROM users WHERE attempts > 0 OR mail_attempts > 1")
+        .fetch_one(system.pool())
+        .await
+        .expect("the rows can be counted");
+    assert_eq!(spent, 0, "it cost nobody anything");
+    for worker in [&mut one, &mut other] {
+        assert!(worker.stop().await.success());
+    }
+    system.stop().await;
+}
+
+/// An api that is told to end answers whom it has taken on, and takes nobody else.
+#[tokio::test]
+async fn the_api_is_replaced_under_load() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).start().await;
+    let witness = Witness::of(&system);
+    let names = witness.usernames(30);
+    let port = ReservedPort::new();
+    let url = format!("http://{}", port.address());
+    let mut old = api(&system, &port);
+    let replacing = async {
+        for at_least in [5, 15] {
+            eventually("some are registered", PATIENCE, async || registered(&system).await >= at_least).await;
+            old.signal(Signal::SIGTERM);
+            assert!(old.exit().await.success());
+            old = api(&system, &port);
+        }
+    };
+    let people = async {
+        for some in names.chunks(3) {
+            witness.register(&url, some).await;
+        }
+    };
+    tokio::join!(replacing, people);
+    let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
+    assert_eq!((report.acknowledged, report.provisioned), (30, 30), "{report}");
+    system.stop().await;
+}
+
+/// Two replicas are asked for the same names at the same time, each by another client: one of them registers each.
+#[tokio::test]
+async fn two_replicas_race_for_the_same_names() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).start().await;
+    let witness = Witness::of(&system);
+    let names = witness.usernames(10);
+    let port = ReservedPort::new();
+    let other = api(&system, &port);
+    other.until_output_has("accepting registrations").await;
+    let replica = format!("http://{}", port.address());
+    let rivals = join_all(names.iter().map(async |name| {
+        let address = format!("{name}@example.org");
+        let (ours, theirs) = tokio::join!(system.try_register(name, &address), witness.try_register(&replica, name));
+        (ours == 201, theirs)
+    }))
+    .await;
+    assert!(rivals.iter().all(|(ours, theirs)| ours != theirs), "exactly one has each name: {rivals:?}");
+    let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
+    assert_eq!((report.provisioned, report.mails), (10, 10), "{report}");
+    drop(other);
+    system.stop().await;
+}
+
+/// One worker's clock is an hour fast, the other's an hour slow: leases and due times go by the database's.
+#[tokio::test]
+async fn workers_live_in_another_time() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).workers(0).start().await;
+    let witness = Witness::of(&system);
+    let names = witness.usernames(20);
+    let mut workers = ["+1h", "-1h"].map(|shift| {
+        Binary::worker()
+            .arg("run")
+            .envs(system.settings())
+            .env("LD_PRELOAD", faketime())
+            .env("FAKETIME", shift)
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .start()
+    });
+    for worker in &workers {
+        worker.until_output_has("connected to the broker").await;
+    }
+    witness.register(&system.api_url(), &names).await;
+    let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
+    assert_eq!((report.provisioned, report.mails, report.duplicate_mails), (20, 20, 0), "{report}");
+    let odd: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM users WHERE abs(extract(epoch FROM mail_sent_at - created_at)) > 600 OR claim_no <> 1",
+    )
+    .fetch_one(system.pool())
+    .await
+    .expect("the rows can be counted");
+    assert_eq!(odd, 0, "nobody was taken over, and no time of theirs is in a row");
+    for worker in &mut workers {
+        assert!(worker.stop().await.success());
+    }
+    system.stop().await;
+}
+
+/// Of Debian's package `libfaketime`, in the directory of the machine's kind.
+fn faketime() -> PathBuf {
+    let kinds = fs::read_dir("/usr/lib").expect("libraries").flatten();
+    let library = kinds.map(|kind| kind.path().join("faketime/libfaketimeMT.so.1")).find(|library| library.exists());
+    library.expect("libfaketime is missing: run `cargo dev test`, which installs it")
+}

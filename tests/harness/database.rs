@@ -16,7 +16,9 @@ use super::{
 };
 
 pub struct Database {
-    name: String,
+    /// `None`: on a server of the test's own, which goes with it.
+    name: Option<String>,
+    url: String,
     pool: PgPool,
 }
 
@@ -33,23 +35,26 @@ impl Database {
         Self::copy_of("template1").await
     }
 
+    /// On a server of the test's own.
+    pub async fn at(url: &str) -> Self {
+        let database = Self { name: None, url: url.to_owned(), pool: pool(url) };
+        shared::store::MIGRATOR.run(&database.pool).await.expect("the migrations apply to an empty database");
+        database
+    }
+
     async fn copy_of(template: &str) -> Self {
         let name = own_name();
         execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
-        let pool = PgPoolOptions::new()
-            .max_connections(3)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_lazy(&url_of(&name))
-            .expect("DATABASE_URL is an address of PostgreSQL");
-        Self { name, pool }
+        let url = url_of(&name);
+        Self { name: Some(name), pool: pool(&url), url }
     }
 
     pub fn name(&self) -> &str {
-        &self.name
+        self.name.as_deref().expect("a database of the stack has a name")
     }
 
     pub fn url(&self) -> String {
-        url_of(&self.name)
+        self.url.clone()
     }
 
     pub fn pool(&self) -> &PgPool {
@@ -59,10 +64,18 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let name = self.name.clone();
+        let Some(name) = self.name.take() else { return };
         // FORCE ends the connections of whoever is still there: this pool, and processes that are about to be killed.
         clean_up(async move { execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await });
     }
+}
+
+fn pool(url: &str) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(3)
+        .acquire_timeout(Duration::from_secs(10))
+        .connect_lazy(url)
+        .expect("DATABASE_URL is an address of PostgreSQL")
 }
 
 async fn migrated_template() -> String {

@@ -13,7 +13,7 @@
 //! * A service that is missing is a failure, not a reason to skip; a test that fails now and then is a defect, not a
 //!   reason to try again.
 //! * To cut or to stall a line, put a [`proxy::Proxy`] into it. To kill or to freeze a process, run the real binary:
-//!   [`process::Binary`]. To kill or to freeze a server, start one of the test's own, as [`own_rabbitmq`] does. All of
+//!   [`process::Binary`]. To kill or to freeze a server, start one of the test's own: [`own_rabbitmq`], [`own_postgres`]. All of
 //!   them leave everybody else's services alone.
 //! * Who must not get lost is registered by a [`witness::Witness`], which compares at the end what was acknowledged with
 //!   what every part of the system has.
@@ -40,6 +40,7 @@ pub mod witness;
 
 pub mod account;
 pub mod collector;
+pub mod own_postgres;
 pub mod own_rabbitmq;
 pub mod process;
 pub mod proxy;

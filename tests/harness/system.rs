@@ -161,8 +161,11 @@ impl Plan {
         self.start_on(vhost).await
     }
 
-    pub async fn start_on(mut self, vhost: Vhost) -> System {
-        let database = Database::create().await;
+    pub async fn start_on(self, vhost: Vhost) -> System {
+        self.start_with(Database::create().await, vhost).await
+    }
+
+    pub async fn start_with(mut self, database: Database, vhost: Vhost) -> System {
         self.settings.entry("DATABASE_URL".to_owned()).or_insert_with(|| database.url());
         self.settings.entry("AMQP_URL".to_owned()).or_insert_with(|| vhost.amqp_url());
         let api_lifecycle = Lifecycle::default();

@@ -65,6 +65,11 @@ impl Witness {
         self.client.note(Attempt { username, email, acknowledged: None });
     }
 
+    /// Whether it was this client who got the name.
+    pub async fn try_register(&self, api_url: &str, username: &str) -> bool {
+        self.client.register(|| api_url.to_owned(), username, REST).await.is_ok()
+    }
+
     /// The account belongs to somebody else, and stays out of the count.
     pub fn stranger(&mut self, account: &str) {
         self.strangers.insert(account.parse().expect("Keycloak's ids are UUIDs"));
