@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs};
 
 use api::config::{
+    ApiConfig,
     callers::{CorsSection, TrustedSection},
     keycloak as api_keycloak,
     limits::LimitSection,
@@ -16,12 +17,12 @@ use serde::{
     forward_to_deserialize_any,
 };
 use shared::{
-    config::{DatabaseSection, SweepSection, UsherSection},
+    config::{DatabaseSection, Environment, SweepSection, UsherSection},
     telemetry::{LogSection, OtelSection},
 };
 use worker::config::{
-    breaker::BreakerSection, broker::AmqpSection, keycloak::KeycloakSection, mail::MailSection, process::WorkerSection,
-    provision::ProvisionSection, relay::RelaySection,
+    WorkerConfig, breaker::BreakerSection, broker::AmqpSection, keycloak::KeycloakSection, mail::MailSection,
+    process::WorkerSection, provision::ProvisionSection, relay::RelaySection,
 };
 
 use crate::harness::{process::Binary, source};
@@ -57,7 +58,7 @@ fn the_example_names_every_variable_and_no_other() {
 }
 
 #[test]
-fn the_example_shows_the_defaults() {
+fn every_variable_of_the_example_is_read_under_its_name() {
     let source: String =
         source::below(&["shared/src", "api/src", "worker/src"]).into_iter().map(|file| file.code).collect();
     for (name, _) in example() {
@@ -67,6 +68,22 @@ fn the_example_shows_the_defaults() {
             || source.contains(&format!("(or {name})"));
         assert!(read, "{name} stands in .env.example, but nobody reads it under this name");
     }
+}
+
+/// A line that is commented out can be taken in without changing anything.
+#[test]
+fn the_example_shows_the_defaults() {
+    let (shown, needed): (Vec<_>, Vec<_>) = lines().into_iter().partition(|(commented_out, ..)| *commented_out);
+    let settings = |lines: &[&[(bool, String, String)]]| {
+        let lines = lines.concat().into_iter().map(|(_, name, value)| (name, value));
+        // The example is for development, which is not the default, and the default format depends on the terminal.
+        let fixed = [("USHER_ENV", "development"), ("LOG_FORMAT", "json")];
+        Environment::of(lines.chain(fixed.map(|(name, value)| (name.to_owned(), value.to_owned()))))
+    };
+    let api = |lines| format!("{:?}", ApiConfig::read(settings(lines)).expect("the example is complete"));
+    assert_eq!(api(&[&needed, &shown]), api(&[&needed]));
+    let worker = |lines| format!("{:?}", WorkerConfig::read(settings(lines)).expect("the example is complete"));
+    assert_eq!(worker(&[&needed, &shown]), worker(&[&needed]));
 }
 
 #[tokio::test]
@@ -111,11 +128,16 @@ async fn production_refuses_the_secrets_of_development() {
 
 /// Names and values of `.env.example`, commented out or not.
 fn example() -> Vec<(String, String)> {
+    lines().into_iter().map(|(_, name, value)| (name, value)).collect()
+}
+
+/// Whether it is commented out, name and value.
+fn lines() -> Vec<(bool, String, String)> {
     let text = fs::read_to_string(source::root().join(".env.example")).expect("the example is there");
     let assignment = |line: &str| {
         let (name, value) = line.trim_start_matches('#').split_once('=')?;
         let is_name = name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-        is_name.then(|| (name.to_owned(), value.to_owned()))
+        is_name.then(|| (line.starts_with('#'), name.to_owned(), value.to_owned()))
     };
     text.lines().filter_map(assignment).collect()
 }
