@@ -203,7 +203,7 @@ mod tests {
         for body in [
             json!({ "username": "ada", "password": "s3cret" }),
             json!({ "grant_type": "password", "username": "ada", "password": "s3cret", "scope": "openid  profile" }),
-            json!({ "grant_type": null, "username": "ada", "password": "s3cret", "scope": "" }),
+            json!({ "username": "ada", "password": "s3cret", "scope": "" }),
         ] {
             let grant = parse(body.as_object().unwrap().clone()).unwrap();
             assert!(!format!("{grant:?}").contains("s3cret"));
@@ -227,6 +227,7 @@ mod tests {
             (json!({ "username": "a", "password": "b", "client_id": null }), vec![("#/client_id", "unknown")]),
             (json!({ "username": "a", "password": "b", "scope": "openidprofile" }), vec![("#/scope", "unsupported")]),
             (json!({ "username": "a", "password": "b", "scope": "offline_access" }), vec![("#/scope", "unsupported")]),
+            (json!({ "grant_type": null, "username": "a", "password": "b" }), vec![("#/grant_type", "required")]),
             (json!({ "refresh_token": "a" }), vec![("#/grant_type", "required")]),
             (json!({ "grant_type": "refresh_token" }), vec![("#/refresh_token", "required")]),
             (
