@@ -4,6 +4,7 @@
 
 pub mod harness;
 
+mod browser;
 mod journey;
 mod readme;
 

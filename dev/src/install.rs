@@ -9,7 +9,14 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use nix::unistd::Uid;
 
-use crate::{conformance_tool, java_trust, logs, process::Launch, programs, progress::Line, stack::Stack};
+use crate::{
+    java_trust, logs,
+    packages::{self, Package},
+    process::Launch,
+    programs,
+    progress::Line,
+    stack::Stack,
+};
 
 const KEYCLOAK: &str = "26.7.3";
 /// Pinned: without a version Maven asks for the newest plugin each time.
@@ -18,21 +25,14 @@ const MAVEN_COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 const FETCH: &str = "keycloak-fetch";
 const JAVA_DISTRUSTS: &str = "PKIX path building failed";
 
-struct Package {
-    name: &'static str,
-    why: &'static str,
-}
-
-/// Debian's packages for everything that the stack runs and this machine lacks.
+/// For everything that the stack runs and this machine lacks.
 pub(crate) fn packages(stack: &Stack) -> Result<()> {
-    install(stack, &missing(stack))
+    install(stack, &packages::missing_for_the_stack(stack))
 }
 
 /// And for what the tests alone run.
 pub(crate) fn packages_for_tests(stack: &Stack) -> Result<()> {
-    let why = "makes the Python environment of schemathesis, which tests the api";
-    let package = conformance_tool::lacks_python(stack).then_some(Package { name: "python3-venv", why });
-    install(stack, package.as_slice())
+    install(stack, &packages::missing_for_the_tests(stack))
 }
 
 fn install(stack: &Stack, missing: &[Package]) -> Result<()> {
@@ -50,22 +50,6 @@ fn install(stack: &Stack, missing: &[Package]) -> Result<()> {
     let mut install = vec!["install", "--yes", "--no-install-recommends"];
     install.extend(names);
     apt_run(stack, &apt, &install, &log)
-}
-
-fn missing(stack: &Stack) -> Vec<Package> {
-    let keycloak_needs_maven = !keycloak_home(stack).exists() && programs::in_path(stack, "mvn").is_none();
-    [
-        (programs::postgres().is_none(), "postgresql", "the database: users and outbox, and Keycloak's own tables"),
-        (programs::rabbitmq().is_none(), "rabbitmq-server", "the broker that carries events to the workers"),
-        (programs::java(stack).is_none(), "default-jre-headless", "Java, which Keycloak runs on"),
-        (programs::in_path(stack, "curl").is_none(), "curl", "runs the calls that the README shows"),
-        (programs::in_path(stack, "faketime").is_none(), "faketime", "gives a process of a test another time"),
-        (programs::in_path(stack, "jq").is_none(), "jq", "takes the tokens out of their answers"),
-        (keycloak_needs_maven, "maven", "fetches Keycloak from the Maven repository"),
-    ]
-    .into_iter()
-    .filter_map(|(missing, name, why)| missing.then_some(Package { name, why }))
-    .collect()
 }
 
 /// The command in front of apt-get's own arguments.

@@ -2,8 +2,8 @@
 //!
 //! Read in this order: `up` is the list of what a start does; `services/` holds one file for each service, on top of
 //! `process` (start, find again, stop) and `readiness`; `stack`, `ports`, `addresses`, `account` and `env_file` say where everything
-//! lies, listens and runs as; `install`, `conformance_tool` and `programs` fetch and find the programs; `first_user` proves
-//! that it works.
+//! lies, listens and runs as; `packages`, `install`, `conformance_tool` and `programs` name, fetch and find the programs;
+//! `first_user` proves that it works.
 
 mod account;
 mod addresses;
@@ -17,6 +17,7 @@ mod install;
 mod java_trust;
 mod logs;
 mod mail_catcher;
+mod packages;
 mod port_base;
 mod ports;
 mod process;

@@ -24,7 +24,7 @@ pub(crate) async fn run(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// What the tests need: every service but Usher itself, the binaries, and a tool.
+/// What the tests need: every service but Usher itself, the binaries, a browser and a tool.
 pub(crate) async fn for_tests(stack: &Stack) -> Result<()> {
     let _lock = prepare(stack, &services::infrastructure(stack)).await?;
     install::packages_for_tests(stack)?;

@@ -34,6 +34,7 @@ pub mod rabbit;
 pub mod set_up_pages;
 
 pub mod auth;
+pub mod browser;
 pub mod signing_key;
 pub mod system;
 pub mod witness;

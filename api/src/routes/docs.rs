@@ -8,7 +8,7 @@ use utoipa::{
     },
 };
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::users::REPLAYED;
 
@@ -64,9 +64,9 @@ fn described_here<T>(item: &mut RefOr<T>) -> Option<&mut T> {
     }
 }
 
-/// The page, with the description it shows.
+/// The page, with the description it shows. Without the badge of an outside validator, which would be told this address.
 pub fn swagger(document: openapi::OpenApi) -> SwaggerUi {
-    SwaggerUi::new("/docs").url("/openapi.json", document)
+    SwaggerUi::new("/docs").url("/openapi.json", document).config(Config::default().validator_url("none"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::mailbox::{Address, Mail, Mailbox};
 
-const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>Caught mails</title><style>\
+const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8><title>Caught mails</title>\
+    <link rel=icon href=data:,><style>\
     body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
     table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.4rem .8rem .4rem 0;border-bottom:1px solid #ddd}\
     pre{white-space:pre-wrap;overflow-wrap:anywhere}iframe{width:100%;height:30rem;border:1px solid #ddd}</style>";
@@ -31,8 +32,8 @@ pub(super) async fn view(State(mailbox): State<Mailbox>, Path(id): Path<Uuid>) -
     let content = &mail.content;
     Ok(Html(format!(
         "{HEAD}<p><a href=/>all mails</a><h1>{subject}</h1><p>From {from}<br>To {to}<br>{received}\
-         <h2>Text</h2><pre>{text}</pre><h2>HTML</h2>\
-         <iframe sandbox=\"allow-popups allow-popups-to-escape-sandbox\" srcdoc=\"{html}\"></iframe>",
+         <h2>HTML</h2><iframe sandbox=\"allow-popups allow-popups-to-escape-sandbox\" srcdoc=\"{html}\"></iframe>\
+         <h2>Text</h2><pre>{text}</pre>",
         subject = escape(&content.subject),
         from = people(std::slice::from_ref(&content.from)),
         to = people(&content.to),
