@@ -123,17 +123,14 @@ fn span_of(request: &Request) -> Span {
     )
 }
 
-/// Turns the errors that the router answers by itself (no such path, not this method) into problem documents.
+/// Turns the errors that the router answers by itself (no such path, not this method) into problem documents. The router
+/// adds the header Allow only outside of this.
 async fn as_problem(response: Response) -> Response {
     let is_error = response.status().is_client_error() || response.status().is_server_error();
     if !is_error || is_problem(response.headers()) {
         return response;
     }
-    let mut problem = ApiError::Plain(response.status()).into_response();
-    if let Some(allow) = response.headers().get(header::ALLOW) {
-        problem.headers_mut().insert(header::ALLOW, allow.clone());
-    }
-    problem
+    ApiError::Plain(response.status()).into_response()
 }
 
 fn is_problem(headers: &HeaderMap) -> bool {
