@@ -51,6 +51,24 @@ def login_is_understood(ctx, response, case):
         assert response.status_code not in (400, 422), response.text
 
 
+@schemathesis.check
+class EveryOperationSucceeds:
+    """A run in which nobody could log in, say, would find nothing and mean nothing."""
+
+    def __init__(self):
+        self.tried = set()
+        self.succeeded = set()
+
+    def after_response(self, ctx, response, case):
+        if is_allowed(case):
+            self.tried.add(case.operation.label)
+            if response.status_code < 300:
+                self.succeeded.add(case.operation.label)
+
+    def after_run(self, ctx):
+        assert self.tried == self.succeeded, f"never with success: {sorted(self.tried - self.succeeded)}"
+
+
 def is_allowed(case):
     """Made to be what the description allows."""
     return case.meta is not None and case.meta.generation.mode.is_positive
