@@ -13,6 +13,7 @@ use nix::unistd::{self, Gid, Uid, User};
 
 const UNPRIVILEGED: &str = "nobody";
 
+#[derive(Clone, Copy)]
 pub(crate) struct Account {
     dropped_to: Option<(Uid, Gid)>,
 }

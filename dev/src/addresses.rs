@@ -37,6 +37,10 @@ pub(crate) fn api(stack: &Stack) -> String {
     http(stack.ports.api)
 }
 
+pub(crate) fn api_2(stack: &Stack) -> String {
+    http(stack.ports.api_2)
+}
+
 pub(crate) fn api_ops(stack: &Stack) -> String {
     http(stack.ports.api_ops)
 }

@@ -18,7 +18,7 @@ use crate::{
     stack::Stack,
 };
 
-const KEYCLOAK: &str = "26.7.3";
+pub(crate) const KEYCLOAK: &str = "26.7.3";
 /// Pinned: without a version Maven asks for the newest plugin each time.
 const MAVEN_COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy";
 

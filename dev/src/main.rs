@@ -9,6 +9,7 @@ mod account;
 mod addresses;
 mod build;
 mod cargo;
+mod chaos;
 mod commands;
 mod conformance_tool;
 mod env_file;
@@ -71,6 +72,8 @@ enum Command {
         /// Only tests whose name contains this
         filter: Option<String>,
     },
+    /// Kill everything at random while users register, then count who is left
+    Chaos(chaos::Options),
     /// Write .sqlx/ anew, after a query or a migration was changed
     Sqlx,
     /// Stop everything and remove all state, .dev/
@@ -107,6 +110,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Status => commands::status(&stack).await?,
         Command::Logs { name, follow } => commands::logs(&stack, name.as_deref(), follow).await?,
         Command::Test { filter } => return commands::test(&stack, filter.as_deref()).await,
+        Command::Chaos(options) => return Box::pin(chaos::run(&stack, &options)).await,
         Command::Sqlx => commands::sqlx(&stack).await?,
         Command::Clean => commands::clean(&stack).await?,
         Command::MailCatcher { smtp_port, http_port } => mail_catcher::run(smtp_port, http_port).await?,

@@ -13,15 +13,21 @@ use anyhow::{Result, bail, ensure};
 const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(50);
 const HIGHEST_OFFSET: u16 = 675;
+/// The stack of `cargo dev chaos` lies so far above the one of its checkout: not at all where somebody would put the
+/// next one.
+const CHAOS: u16 = 730;
 /// From 32768 on the kernel takes ports for outgoing connections, whoever planned to listen there.
-const HIGHEST_BASE: u16 = 32_000;
+const HIGHEST_BASE: u16 = 31_000;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ports {
     pub(crate) api: u16,
     pub(crate) api_ops: u16,
+    pub(crate) api_2: u16,
+    pub(crate) api_2_ops: u16,
     pub(crate) worker_1_ops: u16,
     pub(crate) worker_2_ops: u16,
+    pub(crate) worker_3_ops: u16,
     pub(crate) smtp: u16,
     pub(crate) mail: u16,
     pub(crate) keycloak: u16,
@@ -39,11 +45,22 @@ impl Ports {
             (1024..=HIGHEST_BASE).contains(&base),
             "DEV_PORT_BASE={base}: take a number from 1024 to {HIGHEST_BASE}"
         );
-        Ok(Self {
+        Ok(Self::above(base))
+    }
+
+    pub(crate) fn of_chaos(self) -> Self {
+        Self::above(self.api + CHAOS)
+    }
+
+    fn above(base: u16) -> Self {
+        Self {
             api: base,
             api_ops: base + 1,
+            api_2: base + 2,
+            api_2_ops: base + 3,
             worker_1_ops: base + 11,
             worker_2_ops: base + 12,
+            worker_3_ops: base + 13,
             smtp: base + 25,
             mail: base + 26,
             keycloak: base + 80,
@@ -53,7 +70,7 @@ impl Ports {
             rabbitmq_management: base + 673,
             rabbitmq_distribution: base + 674,
             epmd: base + HIGHEST_OFFSET,
-        })
+        }
     }
 }
 

@@ -18,6 +18,8 @@ use nix::{
 use crate::{logs, stack::Stack};
 
 const POLL: Duration = Duration::from_millis(50);
+/// What waits for the disk or gives back much memory takes a while to go.
+const KILLED_WITHIN: Duration = Duration::from_secs(20);
 
 /// How to start a process. Its environment is exactly what is listed here: variables of the caller's shell such as
 /// `PGDATA`, `KC_…` or `RABBITMQ_…` must not change the stack.
@@ -68,14 +70,12 @@ impl Launch {
 pub(crate) fn spawn(stack: &Stack, name: &str, launch: &Launch) -> Result<u64> {
     let log = OpenOptions::new().create(true).append(true).open(stack.log_file(name))?;
     let begin = log.metadata()?.len();
-    let child = launch
-        .command(stack)?
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .process_group(0)
-        .spawn()
-        .with_context(|| format!("cannot run {}", launch.program.display()))?;
-    remember(stack, name, child.id())?;
+    let mut command = launch.command(stack)?;
+    command.stdout(log.try_clone()?).stderr(log).process_group(0);
+    // tokio asks for the exit code of a child that nobody holds: who is killed while we live leaves no zombie.
+    let child = tokio::process::Command::from(command).spawn();
+    let child = child.with_context(|| format!("cannot run {}", launch.program.display()))?;
+    remember(stack, name, child.id().context("it ended at once")?)?;
     Ok(begin)
 }
 
@@ -125,6 +125,16 @@ pub(crate) async fn stop(stack: &Stack, name: &str, signal: Signal, patience: Du
         drop(fs::remove_file(stack.run_file(name, kind)));
     }
     Ok(stopped)
+}
+
+/// Kills it and all that stands behind it, and waits until it is gone. Returns whether there was anything to kill.
+pub(crate) async fn kill_now(stack: &Stack, name: &str) -> Result<bool> {
+    let Some(pid) = running(stack, name) else { return Ok(false) };
+    kill_group(pid)?;
+    if !ended(stack, name, KILLED_WITHIN).await {
+        bail!("{name} (pid {pid}) survives SIGKILL");
+    }
+    Ok(true)
 }
 
 fn kill_group(pid: u32) -> Result<()> {

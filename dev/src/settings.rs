@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Settings {
     /// Every port of the stack is this number plus a fixed offset (`ports.rs`).
     pub(crate) dev_port_base: Option<u16>,

@@ -10,14 +10,17 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use nix::unistd::Uid;
 
-use crate::{account::Account, port_base, ports::Ports, settings::Settings};
+use crate::{account::Account, port_base, ports::Ports, services::usher::Crew, settings::Settings};
 
 pub(crate) struct Stack {
     pub(crate) root: PathBuf,
     pub(crate) state: PathBuf,
+    /// The files that Usher itself writes.
+    pub(crate) logs: PathBuf,
     /// cargo's output directory: `dev` itself lies there, and so do the binaries of the workspace.
     pub(crate) binaries: PathBuf,
     pub(crate) ports: Ports,
+    pub(crate) crew: Crew,
     pub(crate) account: Account,
     pub(crate) settings: Settings,
 }
@@ -31,6 +34,8 @@ impl Stack {
         Ok(Self {
             binaries: executable.parent().context("cargo dev has no directory")?.to_owned(),
             ports: Ports::from_base(port_base::choose(settings.dev_port_base, &state))?,
+            crew: Crew::USUAL,
+            logs: root.join("logs"),
             root,
             account: Account::choose(&state)?,
             state,
@@ -78,7 +83,7 @@ impl Stack {
 }
 
 /// Open to all whatever the umask says: the services pass through these directories to reach their own.
-fn create(path: &Path) -> Result<()> {
+pub(crate) fn create(path: &Path) -> Result<()> {
     match fs::create_dir(path) {
         Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(0o755))?,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}

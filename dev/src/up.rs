@@ -54,7 +54,7 @@ async fn prepare(stack: &Stack, needed: &[Service]) -> Result<File> {
 }
 
 /// A service that fails ends the build at once; a build that fails lets the services finish what they began.
-async fn build_and_start(stack: &Stack, board: &Board) -> Result<()> {
+pub(crate) async fn build_and_start(stack: &Stack, board: &Board) -> Result<()> {
     let mut building = pin!(build::workspace(stack, board));
     let mut starting = pin!(services::start_infrastructure(stack, board));
     tokio::select! {

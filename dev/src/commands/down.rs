@@ -1,9 +1,10 @@
 //! `cargo dev down`: everything that was started ends, in the reverse order of its start.
 
 use anyhow::Result;
+use futures_util::future::try_join_all;
 
 use crate::{
-    process,
+    chaos, process,
     services::{self, Service, keycloak, mail, postgres, rabbitmq, usher},
     stack::Stack,
 };
@@ -20,12 +21,11 @@ pub(crate) async fn down(stack: &Stack) -> Result<()> {
     if !running {
         println!("nothing runs");
     }
-    Ok(())
+    chaos::end_what_is_left(stack).await
 }
 
 async fn stop_all(stack: &Stack) -> Result<()> {
-    let [api, worker_1, worker_2] = &usher::services(stack)[..] else { return Ok(()) };
-    tokio::try_join!(stop(stack, worker_1), stop(stack, worker_2), stop(stack, api))?;
+    try_join_all(usher::services(stack).iter().map(|service| stop(stack, service))).await?;
     let (broker, names) = (rabbitmq::service(stack), rabbitmq::epmd(stack));
     let (identity, catcher) = (keycloak::service(stack), mail::service(stack));
     tokio::try_join!(stop(stack, &broker), stop(stack, &identity), stop(stack, &catcher))?;

@@ -45,10 +45,16 @@ pub(crate) async fn start(stack: &Stack, board: &Board) -> Result<()> {
 }
 
 async fn launch(stack: &Stack, line: &Line) -> Result<Launch> {
-    let home = install::keycloak(stack, line).await?;
-    build(stack, line, &home).await?;
+    let home = prepare(stack, line).await?;
     import_realm(stack, &home)?;
     Ok(kc(stack, &home, &["start", "--optimized", "--import-realm"]))
+}
+
+/// Keycloak's directory, with everything that does not depend on the data.
+pub(crate) async fn prepare(stack: &Stack, line: &Line) -> Result<PathBuf> {
+    let home = install::keycloak(stack, line).await?;
+    build(stack, line, &home).await?;
+    Ok(home)
 }
 
 /// `kc.sh` stays as the parent of the server. Whoever signals the pid in the file means the server, and the script ends

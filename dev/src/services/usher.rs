@@ -1,8 +1,9 @@
-//! Usher itself: one api and two workers from the workspace's own build.
+//! Usher itself: apis and workers from the workspace's own build.
 
 use std::{fs, time::Duration};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 
 use super::{Probe, Service, ensure};
@@ -16,13 +17,26 @@ use crate::{
 /// Longer than the drain of a worker: it finishes its mail before it goes.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
+/// How many of each, and what they are told beside where everything is.
+#[derive(Clone, Copy)]
+pub(crate) struct Crew {
+    pub(crate) apis: usize,
+    pub(crate) workers: usize,
+    pub(crate) settings: &'static [(&'static str, &'static str)],
+}
+
+impl Crew {
+    pub(crate) const USUAL: Self = Self { apis: 1, workers: 2, settings: &[] };
+}
+
 pub(crate) fn services(stack: &Stack) -> Vec<Service> {
-    let ports = stack.ports;
-    vec![
-        service("api", vec![ports.api, ports.api_ops], ports.api_ops),
-        service("worker-1", vec![ports.worker_1_ops], ports.worker_1_ops),
-        service("worker-2", vec![ports.worker_2_ops], ports.worker_2_ops),
-    ]
+    let (ports, crew) = (stack.ports, stack.crew);
+    let apis = [("api", ports.api, ports.api_ops), ("api-2", ports.api_2, ports.api_2_ops)];
+    let apis = apis.into_iter().take(crew.apis).map(|(name, listen, ops)| service(name, vec![listen, ops], ops));
+    let workers =
+        [("worker-1", ports.worker_1_ops), ("worker-2", ports.worker_2_ops), ("worker-3", ports.worker_3_ops)];
+    let workers = workers.into_iter().take(crew.workers).map(|(name, ops)| service(name, vec![ops], ops));
+    apis.chain(workers).collect()
 }
 
 fn service(name: &'static str, ports: Vec<u16>, ops: u16) -> Service {
@@ -39,13 +53,11 @@ fn service(name: &'static str, ports: Vec<u16>, ops: u16) -> Service {
 pub(crate) async fn start(stack: &Stack, board: &Board) -> Result<()> {
     stop_outdated(stack).await?;
     migrate(stack, board).await?;
-    let [api, worker_1, worker_2] = &services(stack)[..] else { bail!("Usher is one api and two workers") };
-    let (api, worker_1, worker_2) =
-        tokio::join!(one(stack, board, api), one(stack, board, worker_1), one(stack, board, worker_2));
-    api.and(worker_1).and(worker_2)
+    let services = services(stack);
+    join_all(services.iter().map(|service| start_one(stack, board, service))).await.into_iter().collect()
 }
 
-async fn one(stack: &Stack, board: &Board, service: &Service) -> Result<()> {
+pub(crate) async fn start_one(stack: &Stack, board: &Board, service: &Service) -> Result<()> {
     let line = board.line(service.name);
     ensure(stack, service, &line, async || launch(stack, service)).await
 }
@@ -82,22 +94,23 @@ async fn migrate(stack: &Stack, board: &Board) -> Result<()> {
 }
 
 fn launch(stack: &Stack, service: &Service) -> Result<Launch> {
-    let ports = stack.ports;
-    let listen = |port: u16| format!("127.0.0.1:{port}");
-    let listen = match service.name {
-        "api" => vec![("API_LISTEN", listen(ports.api)), ("API_OPS_LISTEN", listen(ports.api_ops))],
-        _ => vec![("WORKER_OPS_LISTEN", listen(service.ports[0]))],
-    };
+    let names: &[_] = if is_api(service.name) { &["API_LISTEN", "API_OPS_LISTEN"] } else { &["WORKER_OPS_LISTEN"] };
+    let listen: Vec<_> =
+        names.iter().zip(&service.ports).map(|(name, port)| (*name, format!("127.0.0.1:{port}"))).collect();
     Ok(Launch {
         program: stack.binaries.join(program(service.name)),
-        arguments: vec![if service.name == "api" { "serve" } else { "run" }.into()],
+        arguments: vec![if is_api(service.name) { "serve" } else { "run" }.into()],
         environment: environment(stack, &listen)?,
         directory: stack.state.join("run"),
     })
 }
 
 fn program(service: &str) -> &'static str {
-    if service == "api" { "usher-api" } else { "usher-worker" }
+    if is_api(service) { "usher-api" } else { "usher-worker" }
+}
+
+fn is_api(service: &str) -> bool {
+    service.starts_with("api")
 }
 
 /// Everybody here comes from one address: people who try things, tests and benchmarks.
@@ -113,14 +126,15 @@ const UNLIMITED: [(&str, &str); 7] = [
 
 /// Milestones are logged at debug level: the timeline of the first user is read from them.
 fn environment(stack: &Stack, listen: &[(&'static str, String)]) -> Result<Vec<(&'static str, String)>> {
-    let logs = stack.service_directory(&stack.root.join("logs"))?;
+    let logs = stack.service_directory(&stack.logs)?;
     let mut environment = env_file::variables(stack);
     environment.extend([
         ("LOG_FORMAT", "json".into()),
         ("LOG_DIR", logs.display().to_string()),
         ("RUST_LOG", "info,milestone=debug".into()),
     ]);
-    environment.extend(UNLIMITED.map(|(name, value)| (name, value.to_owned())));
+    let settings = UNLIMITED.iter().chain(stack.crew.settings);
+    environment.extend(settings.map(|(name, value)| (*name, (*value).to_owned())));
     environment.extend(listen.iter().cloned());
     Ok(environment)
 }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use sqlx::PgPool;
 
+use super::{Progress, Unanswered};
 use crate::history::Row;
 
 pub(super) async fn rows(pool: &PgPool) -> Result<Vec<Row>> {
@@ -26,6 +27,21 @@ pub(super) async fn open_users(pool: &PgPool) -> Result<Vec<String>> {
           WHERE parked_at IS NULL AND (synced_at IS NULL OR mail_wanted > mail_served) ORDER BY id LIMIT 10",
     );
     Ok(open.fetch_all(pool).await?)
+}
+
+pub(super) async fn unanswered(pool: &PgPool) -> Result<Vec<Unanswered>> {
+    let unanswered = sqlx::query_as(
+        "SELECT id AS user, mail_attempts - mail_answered AS sends, coalesce(leased_until > now(), false) AS is_leased
+           FROM users WHERE mail_attempts > mail_answered",
+    );
+    Ok(unanswered.fetch_all(pool).await?)
+}
+
+pub(super) async fn progress(pool: &PgPool) -> Result<Progress> {
+    let progress = sqlx::query_as(
+        "SELECT (SELECT count(*) FROM users WHERE mail_served > 0) AS provisioned, (SELECT count(*) FROM outbox) AS outbox",
+    );
+    Ok(progress.fetch_one(pool).await?)
 }
 
 pub(super) async fn sends_in_flight(pool: &PgPool) -> Result<u32> {

@@ -9,6 +9,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Result, bail};
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 pub use keycloak::Administrator;
 
@@ -27,6 +28,24 @@ pub struct Outside {
     pub accounts: Vec<Account>,
     /// The recipient of each mail, in lower case.
     pub mails: Vec<String>,
+}
+
+/// A user some of whose sends have no recorded answer.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Unanswered {
+    pub user: Uuid,
+    pub sends: i32,
+    /// The last of them may still be answered.
+    pub is_leased: bool,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
+pub struct Progress {
+    /// Users who have their account and their first mail.
+    pub provisioned: i64,
+    /// Events that wait to be published.
+    pub outbox: i64,
 }
 
 impl Outside {
@@ -55,6 +74,21 @@ impl Places {
     /// Sends whose outcome is not known yet and whose run has not ended: after a kill, those that it cut off.
     pub async fn sends_in_flight(&self) -> Result<u32> {
         database::sends_in_flight(&self.database).await
+    }
+
+    /// Everybody some of whose sends have no recorded answer.
+    pub async fn unanswered(&self) -> Result<Vec<Unanswered>> {
+        database::unanswered(&self.database).await
+    }
+
+    pub async fn progress(&self) -> Result<Progress> {
+        database::progress(&self.database).await
+    }
+
+    /// Messages that wait for a worker.
+    pub async fn queued(&self) -> Result<u64> {
+        let depths = broker::depths(&self.amqp_url).await?;
+        Ok(depths.iter().filter(|(queue, _)| broker::is_work(queue)).map(|(_, depth)| depth).sum())
     }
 
     /// Waits until nothing is left to do: every user complete or parked, no event and no message waiting.

@@ -5,12 +5,13 @@ use std::{
     fmt,
 };
 
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::history::{Account, Attempt, History, Row};
 
 /// What became of all attempts. Prints as one line; [`Report::violations`] says what must not be.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     pub attempted: usize,
     pub acknowledged: usize,
