@@ -160,7 +160,7 @@ async fn a_dead_letter_can_be_moved_back() {
     for _ in 0..2 {
         let letter = until_dead(&probe, 1).await.remove(0);
         assert_eq!((letter.message_id(), letter.body.as_slice()), ("hopeless", &b"hello"[..]));
-        assert!(letter.headers["x-usher-reason"].starts_with("the body names no user"), "{:?}", letter.headers);
+        assert!(letter.headers["x-usher-reason"].starts_with("the body is not JSON"), "{:?}", letter.headers);
         probe.publish("", QUEUE, &letter.body, letter.properties).await;
     }
     system.stop().await;
