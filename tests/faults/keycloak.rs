@@ -45,17 +45,21 @@ async fn rides_out(
     system.stop().await;
 }
 
-/// Their rows, once each was tried, is between two tries, and has all its attempts.
+/// Their rows, each once it was tried, is between two tries, and has all its attempts.
 async fn waiting_for_free(system: &System, usernames: &[String]) -> Vec<Row> {
     let look = "SELECT created_at, claim_no, leased_until, attempts, last_error, parked_at, parked_reason, keycloak_id,
                        synced_at, mail_wanted, mail_served, mail_attempts, mail_sent_at, next_attempt_at
-                  FROM users WHERE username = ANY($1) AND last_error IS NOT NULL AND leased_until IS NULL AND attempts = 0";
-    eventually("they wait, and it cost nothing", PATIENCE, async || {
-        let rows: Vec<Row> =
-            sqlx::query_as(look).bind(usernames).fetch_all(system.pool()).await.expect("the rows can be read");
-        if rows.len() == usernames.len() { Ok(rows) } else { Err(rows) }
-    })
-    .await
+                  FROM users WHERE username = $1 AND last_error IS NOT NULL AND leased_until IS NULL AND attempts = 0";
+    let mut rows = Vec::new();
+    // One after another: they are tried in turns, and seldom all at rest.
+    for username in usernames {
+        let row = eventually("it waits, and it cost nothing", PATIENCE, async || {
+            let row = sqlx::query_as::<_, Row>(look).bind(username).fetch_optional(system.pool()).await;
+            row.expect("the row can be read")
+        });
+        rows.push(row.await);
+    }
+    rows
 }
 
 /// For as long as the fault lasts, everybody meets it.
