@@ -110,10 +110,7 @@ impl Failure {
 
     /// Whether it tells what became of a mail that was being sent: after silence one may have left unseen.
     pub fn answers_a_mail(&self) -> bool {
-        match self {
-            Self::Mail(error) => error.was_not_heard() || !matches!(error, KeycloakError::Unreachable { .. }),
-            _ => false,
-        }
+        matches!(self, Self::Mail(error) if error.was_not_heard() || !self.is_silence())
     }
 
     /// For the row, which only operators read: Keycloak's own words included.
