@@ -176,8 +176,8 @@ pub async fn mark_served(pool: &PgPool, user: &ClaimedUser) -> Result<Served, St
         sqlx::query_scalar!(
             r#"
         UPDATE users
-           SET mail_served = $3, mail_sent_at = now(), mail_answered = mail_answered + 1, leased_until = NULL, attempts = 0, last_error = NULL,
-               next_attempt_at = now()
+           SET mail_served = $3, mail_sent_at = now(), mail_answered = mail_answered + 1,
+               leased_until = NULL, attempts = 0, last_error = NULL, next_attempt_at = now()
          WHERE id = $1 AND claim_no = $2
         RETURNING mail_wanted > mail_served AS "owes_another!"
         "#,
