@@ -27,6 +27,25 @@ macro_rules! deaths {
     };
 }
 
+/// Whoever is found by the sweep passes these, and no others.
+macro_rules! deaths_without_events {
+    ($module:ident, $way:ident) => {
+        deaths! { $module, $way:
+            sweep_found = SweepFound,
+            provision_claimed = ProvisionClaimed,
+            provision_account_made = ProvisionAccountMade,
+            provision_synced = ProvisionSynced,
+            provision_mail_begun = ProvisionMailBegun,
+            provision_mail_accepted = ProvisionMailAccepted,
+            provision_served = ProvisionServed,
+            provision_before_postpone = ProvisionBeforePostpone,
+            provision_postponed = ProvisionPostponed,
+            provision_before_park = ProvisionBeforePark,
+            provision_parked = ProvisionParked,
+        }
+    };
+}
+
 deaths! { by_event, Event:
     registration_before_commit = RegistrationBeforeCommit,
     registration_committed = RegistrationCommitted,
@@ -53,33 +72,8 @@ deaths! { by_event, Event:
     provision_parked = ProvisionParked,
 }
 
-deaths! { by_sweep, Sweep:
-    sweep_found = SweepFound,
-    provision_claimed = ProvisionClaimed,
-    provision_account_made = ProvisionAccountMade,
-    provision_synced = ProvisionSynced,
-    provision_mail_begun = ProvisionMailBegun,
-    provision_mail_accepted = ProvisionMailAccepted,
-    provision_served = ProvisionServed,
-    provision_before_postpone = ProvisionBeforePostpone,
-    provision_postponed = ProvisionPostponed,
-    provision_before_park = ProvisionBeforePark,
-    provision_parked = ProvisionParked,
-}
-
-deaths! { by_replay, Replay:
-    sweep_found = SweepFound,
-    provision_claimed = ProvisionClaimed,
-    provision_account_made = ProvisionAccountMade,
-    provision_synced = ProvisionSynced,
-    provision_mail_begun = ProvisionMailBegun,
-    provision_mail_accepted = ProvisionMailAccepted,
-    provision_served = ProvisionServed,
-    provision_before_postpone = ProvisionBeforePostpone,
-    provision_postponed = ProvisionPostponed,
-    provision_before_park = ProvisionBeforePark,
-    provision_parked = ProvisionParked,
-}
+deaths_without_events! { by_sweep, Sweep }
+deaths_without_events! { by_replay, Replay }
 
 #[test]
 fn somebody_dies_at_every_point() {

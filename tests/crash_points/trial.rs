@@ -8,14 +8,17 @@ use reqwest::StatusCode;
 use serde_json::json;
 use shared::crash_point::CrashPoint;
 
-use crate::harness::{
-    eventually::eventually,
-    http,
-    keycloak::Realm,
-    process::{Binary, Process},
-    reserved_port::ReservedPort,
-    system::{PATIENCE, Plan, System},
-    witness::{Beyond, Witness},
+use crate::{
+    harness::{
+        eventually::eventually,
+        http,
+        keycloak::Realm,
+        process::{Binary, Process},
+        reserved_port::ReservedPort,
+        system::{PATIENCE, Plan, System},
+        witness::{Beyond, Witness},
+    },
+    topology,
 };
 
 /// By which way users come to be provisioned.
@@ -83,15 +86,13 @@ impl Trial {
     async fn the_api_dies(&mut self) -> Vec<Process> {
         let worker = self.worker().start();
         let about_mail = self.point.name().starts_with("mail_request.");
-        let mut victim = if about_mail {
+        if about_mail {
             let mut api = self.api().start();
             self.register().await;
             self.witness.places.until_quiet(PATIENCE).await.expect("all are complete before they ask again");
             assert!(api.stop().await.success());
-            self.api().env("CRASH_AT", self.crash_at()).start()
-        } else {
-            self.api().env("CRASH_AT", self.crash_at()).start()
-        };
+        }
+        let mut victim = self.api().env("CRASH_AT", self.crash_at()).start();
         let successor = async {
             self.dies(&mut victim).await;
             self.api().start()
@@ -203,13 +204,7 @@ impl Trial {
     }
 
     async fn lay_a_dead_letter(&self) {
-        // The exchange is a worker's to declare.
-        assert!({
-            let mut worker = self.worker().start();
-            let probe = self.system.vhost.probe().await;
-            eventually("a worker consumes", PATIENCE, async || probe.consumers(QUEUE).await == Some(1)).await;
-            worker.stop().await.success()
-        });
+        topology::declare_on(&self.system.vhost).await;
         let probe = self.system.vhost.probe().await;
         probe.publish("usher.events", "user.created", b"not an event", BasicProperties::default()).await;
     }
