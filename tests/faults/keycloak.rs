@@ -31,8 +31,9 @@ async fn rides_out(
     witness.places.until_quiet(PATIENCE).await.expect("all is well before");
 
     fail().await;
-    witness.register(&system.api_url(), &names[3..6]).await;
-    for row in waiting_for_free(&system, &names[3..6]).await {
+    for user in witness.register(&system.api_url(), &names[3..6]).await {
+        let is_at_rest = |row: &Row| row.last_error.is_some() && row.leased_until.is_none() && row.attempts == 0;
+        let row = system.until(&user, "the user waits, and it cost nothing", is_at_rest).await;
         let said = row.last_error.unwrap_or_default();
         assert!(said.contains(reason), "an operator reads {said:?} instead of {reason:?}");
         assert_eq!(row.parked_reason, None);
@@ -43,23 +44,6 @@ async fn rides_out(
     let report = witness.all_is_well(Beyond::Fake(keycloak)).await;
     assert_eq!((report.provisioned, report.mails), (9, 9), "{report}");
     system.stop().await;
-}
-
-/// Their rows, each once it was tried, is between two tries, and has all its attempts.
-async fn waiting_for_free(system: &System, usernames: &[String]) -> Vec<Row> {
-    let look = "SELECT created_at, claim_no, leased_until, attempts, last_error, parked_at, parked_reason, keycloak_id,
-                       synced_at, mail_wanted, mail_served, mail_attempts, mail_sent_at, next_attempt_at
-                  FROM users WHERE username = $1 AND last_error IS NOT NULL AND leased_until IS NULL AND attempts = 0";
-    let mut rows = Vec::new();
-    // One after another: they are tried in turns, and seldom all at rest.
-    for username in usernames {
-        let row = eventually("it waits, and it cost nothing", PATIENCE, async || {
-            let row = sqlx::query_as::<_, Row>(look).bind(username).fetch_optional(system.pool()).await;
-            row.expect("the row can be read")
-        });
-        rows.push(row.await);
-    }
-    rows
 }
 
 /// For as long as the fault lasts, everybody meets it.

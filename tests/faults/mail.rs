@@ -4,21 +4,16 @@
 
 use std::time::Duration;
 
+use super::scene::count;
 use crate::harness::{
     eventually::eventually,
     fake_keycloak::{Endpoint, FakeKeycloak, Fault},
     keycloak::Realm,
     mailbox::Mailbox,
     proxy::Proxy,
-    system::{PATIENCE, Plan, System},
+    system::{PATIENCE, Plan},
     witness::{Beyond, Witness},
 };
-
-async fn count(system: &System, condition: &'static str) -> i64 {
-    let mut count = sqlx::QueryBuilder::new("SELECT count(*) FROM users WHERE ");
-    count.push(condition);
-    count.build_query_scalar().fetch_one(system.pool()).await.expect("the rows can be counted")
-}
 
 /// On the real Keycloak: accounts are made and marked, only mails wait.
 #[tokio::test]

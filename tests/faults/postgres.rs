@@ -5,7 +5,7 @@
 use futures_util::future::join_all;
 use sqlx::Executor as _;
 
-use super::scene::by_events_alone;
+use super::scene::{by_events_alone, count};
 use crate::harness::{
     database::Database,
     eventually::eventually,
@@ -13,7 +13,7 @@ use crate::harness::{
     own_postgres::OwnPostgres,
     process::Binary,
     rabbit::Vhost,
-    system::{PATIENCE, Plan, System},
+    system::{PATIENCE, Plan},
     witness::{Beyond, Witness},
 };
 
@@ -30,7 +30,7 @@ async fn ends_under_load(end: impl AsyncFnOnce(&mut OwnPostgres)) {
 
     let people = witness.register(&api, &names);
     let fault = async {
-        eventually("somebody is registered", PATIENCE, async || count(&system).await > 0).await;
+        eventually("somebody is registered", PATIENCE, async || count(&system, "true").await > 0).await;
         end(&mut postgres).await;
         postgres.start_again().await;
     };
@@ -41,10 +41,6 @@ async fn ends_under_load(end: impl AsyncFnOnce(&mut OwnPostgres)) {
     let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
     assert_eq!((report.acknowledged, report.provisioned), (24, 24), "{report}");
     system.stop().await;
-}
-
-async fn count(system: &System) -> i64 {
-    sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(system.pool()).await.unwrap_or_default()
 }
 
 #[tokio::test]

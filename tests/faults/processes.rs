@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use sqlx::Executor as _;
 
+use super::scene::count;
 use crate::harness::{
     eventually::eventually,
     fake_keycloak::FakeKeycloak,
@@ -23,10 +24,6 @@ fn worker(system: &System) -> Process {
 
 fn api(system: &System, port: &ReservedPort) -> Process {
     Binary::api().arg("serve").envs(system.settings()).env("API_LISTEN", port.address().to_string()).start()
-}
-
-async fn registered(system: &System) -> i64 {
-    sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(system.pool()).await.expect("the rows can be counted")
 }
 
 /// The claims of those who were killed end: time passes for the database.
@@ -68,7 +65,7 @@ async fn the_api_is_killed_under_load() {
     let mut victim = api(&system, &port);
     let kills = async {
         for at_least in [5, 15, 25] {
-            eventually("some are registered", PATIENCE, async || registered(&system).await >= at_least).await;
+            eventually("some are registered", PATIENCE, async || count(&system, "true").await >= at_least).await;
             victim.kill().await;
             victim = api(&system, &port);
         }
@@ -110,10 +107,7 @@ async fn workers_are_replaced_under_load() {
     tokio::join!(people, replacing);
     let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
     assert_eq!((report.provisioned, report.mails, report.duplicate_mails), (40, 40, 0), "{report}");
-    let spent: i64 = sqlx::query_scalar("SELECT count(*) FROM users WHERE attempts > 0 OR mail_attempts > 1")
-        .fetch_one(system.pool())
-        .await
-        .expect("the rows can be counted");
+    let spent = count(&system, "attempts > 0 OR mail_attempts > 1").await;
     assert_eq!(spent, 0, "it cost nobody anything");
     for worker in [&mut one, &mut other] {
         assert!(worker.stop().await.success());
@@ -133,7 +127,7 @@ async fn the_api_is_replaced_under_load() {
     let mut old = api(&system, &port);
     let replacing = async {
         for at_least in [5, 15] {
-            eventually("some are registered", PATIENCE, async || registered(&system).await >= at_least).await;
+            eventually("some are registered", PATIENCE, async || count(&system, "true").await >= at_least).await;
             old.signal(Signal::SIGTERM);
             assert!(old.exit().await.success());
             old = api(&system, &port);
@@ -196,12 +190,7 @@ async fn workers_live_in_another_time() {
     witness.register(&system.api_url(), &names).await;
     let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
     assert_eq!((report.provisioned, report.mails, report.duplicate_mails), (20, 20, 0), "{report}");
-    let odd: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM users WHERE abs(extract(epoch FROM mail_sent_at - created_at)) > 600 OR claim_no <> 1",
-    )
-    .fetch_one(system.pool())
-    .await
-    .expect("the rows can be counted");
+    let odd = count(&system, "abs(extract(epoch FROM mail_sent_at - created_at)) > 600 OR claim_no <> 1").await;
     assert_eq!(odd, 0, "nobody was taken over, and no time of theirs is in a row");
     for worker in &mut workers {
         assert!(worker.stop().await.success());

@@ -1,6 +1,6 @@
 //! Where a fault strikes: an api, a worker process, a client who keeps what it was told, and an operator who looks on.
 
-use std::cell::Cell;
+use std::{cell::Cell, time::Duration};
 
 use checker::Report;
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use crate::harness::{
     fake_keycloak::FakeKeycloak,
     http,
     process::{Binary, Process},
+    proxy::Proxy,
     rabbit::{Probe, Vhost},
     reserved_port::ReservedPort,
     system::{PATIENCE, Plan, Registered, System},
@@ -34,6 +35,13 @@ pub(super) fn by_events_alone(keycloak: &FakeKeycloak) -> Plan {
     plan.set("PROVISION_LEASE", "1m").set("PROVISION_CONCURRENCY", "2")
 }
 
+/// How many rows of `users` satisfy the condition.
+pub(super) async fn count(system: &System, condition: &'static str) -> i64 {
+    let mut count = sqlx::QueryBuilder::new("SELECT count(*) FROM users WHERE ");
+    count.push(condition);
+    count.build_query_scalar().fetch_one(system.pool()).await.expect("the rows can be counted")
+}
+
 impl Scene {
     pub(super) async fn set(plan: Plan, vhost: Vhost, keycloak: FakeKeycloak) -> Self {
         let system = plan.workers(0).start_on(vhost).await;
@@ -51,9 +59,19 @@ impl Scene {
     pub(super) async fn register(&self, number: usize) -> Vec<Registered> {
         let before = self.registered.replace(self.registered.get() + number);
         let usernames = self.witness.usernames(before + number).split_off(before);
-        let ids = self.witness.register(&self.system.api_url(), &usernames).await;
-        let users = usernames.into_iter().zip(ids);
-        users.map(|(username, id)| Registered { id, email: format!("{username}@example.org"), username }).collect()
+        self.witness.register(&self.system.api_url(), &usernames).await
+    }
+
+    /// What is slow is not taken for away: people are served, and no worker says `complaint`.
+    pub(super) async fn goes_on_slowly(self, line: &Proxy, delay: Duration, complaint: &str) -> Report {
+        line.delay(delay);
+        self.serve(5).await;
+        self.until_degraded(&[]).await;
+        assert!(!self.worker.output().contains(complaint));
+
+        line.restore().await;
+        self.serve(3).await;
+        self.all_is_well().await
     }
 
     /// So many who are complete: everything is connected and has worked.

@@ -8,8 +8,13 @@ use futures_util::future::join_all;
 use uuid::Uuid;
 
 use super::{
-    fake_keycloak::FakeKeycloak, keycloak::Realm, mail_catcher::MailCatcher, mailbox::Mailbox, own_name::own_name,
-    stack::Stack, system::System,
+    fake_keycloak::FakeKeycloak,
+    keycloak::Realm,
+    mail_catcher::MailCatcher,
+    mailbox::Mailbox,
+    own_name::own_name,
+    stack::Stack,
+    system::{Registered, System},
 };
 
 /// For everything to come to rest, on two noisy cores.
@@ -52,11 +57,13 @@ impl Witness {
     }
 
     /// Registers all of them at once, each until it is acknowledged.
-    pub async fn register(&self, api_url: &str, usernames: &[String]) -> Vec<Uuid> {
-        let registrations =
-            usernames.iter().map(|username| self.client.register(|| api_url.to_owned(), username, REST));
-        let answers = join_all(registrations).await;
-        answers.into_iter().map(|answer| answer.unwrap_or_else(|why| panic!("not registered: {why:?}"))).collect()
+    pub async fn register(&self, api_url: &str, usernames: &[String]) -> Vec<Registered> {
+        let register = async |username: &String| {
+            let answer = self.client.register(|| api_url.to_owned(), username, REST).await;
+            let id = answer.unwrap_or_else(|why| panic!("not registered: {why:?}"));
+            Registered { id, username: username.clone(), email: format!("{username}@example.org") }
+        };
+        join_all(usernames.iter().map(register)).await
     }
 
     /// Somebody was tried to be registered, and nobody was told that it is done: whatever comes of it is as good.

@@ -82,15 +82,7 @@ async fn a_slow_line_to_the_broker() {
     let scene = Scene::set(plan.set("AMQP_CONFIRM_TIMEOUT", "20s"), vhost, keycloak).await;
     scene.serve(3).await;
 
-    line.delay(Duration::from_millis(300));
-    scene.serve(5).await;
-    // Slow is not away.
-    scene.until_degraded(&[]).await;
-    assert!(!scene.worker.output().contains("no connection to the broker"));
-
-    line.restore().await;
-    scene.serve(3).await;
-    scene.all_is_well().await;
+    scene.goes_on_slowly(&line, Duration::from_millis(300), "no connection to the broker").await;
 }
 
 #[tokio::test]

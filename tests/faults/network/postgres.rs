@@ -112,13 +112,5 @@ async fn a_slow_line_to_postgresql() {
     let scene = Scene::with_worker(worker, system, keycloak);
     scene.serve(3).await;
 
-    line.delay(Duration::from_millis(50));
-    scene.serve(5).await;
-    // Slow is not away.
-    scene.until_degraded(&[]).await;
-    assert!(!scene.worker.output().contains("the database does not answer"));
-
-    line.restore().await;
-    scene.serve(3).await;
-    scene.all_is_well().await;
+    scene.goes_on_slowly(&line, Duration::from_millis(50), "the database does not answer").await;
 }
