@@ -4,17 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use checker::Client;
 use serde_json::json;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::{task::JoinSet, time::interval};
 
 use crate::harness::{
     auth::Answer,
+    database::Database,
     eventually::{eventually, promptly},
     fake_keycloak::FakeKeycloak,
     http,
     own_name::own_name,
     process::{Binary, Process},
     proxy::Proxy,
+    rabbit::Vhost,
     system::{PATIENCE, Plan, System},
 };
 
@@ -97,21 +99,32 @@ async fn an_api_that_starts_without_a_database_serves_once_it_is_there() {
     until_it_heals(&system).await;
 }
 
-/// As a provider does when the disk is full, or an operator for a switch-over.
+/// As a provider does when the disk is full, or an operator for a switch-over: every session that begins from now on may
+/// only read.
+async fn may_only_be_read(system: &System) {
+    alter(system, "SET default_transaction_read_only = on").await;
+    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    system.pool().execute(others).await.expect("sessions can be ended");
+}
+
+/// For every session that begins from now on.
+async fn may_be_written_again(system: &System) {
+    alter(system, "RESET default_transaction_read_only").await;
+}
+
+async fn alter(system: &System, setting: &str) {
+    let statement = format!("ALTER DATABASE {} {setting}", system.database.name());
+    let mut transaction = system.pool().begin_with("BEGIN READ WRITE").await.expect("a transaction");
+    transaction.execute(AssertSqlSafe(statement)).await.expect("a setting can be changed");
+    transaction.commit().await.expect("a setting can be changed");
+}
+
 #[tokio::test]
 async fn a_database_that_may_only_be_read() {
     let (system, _proxy, _api) = api_by_way_of_a_proxy().await;
     let user = system.register().await;
-    let mut session = system.pool().acquire().await.expect("a session");
-    let name = system.database.name();
-    let mut execute = async |sql: String| {
-        sqlx::query(AssertSqlSafe(sql)).execute(&mut *session).await.expect("a setting can be changed");
-    };
-    execute(format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
-    // The setting holds for new sessions.
-    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    execute(others.to_owned()).await;
+    may_only_be_read(&system).await;
 
     for attempt in 0..6 {
         is_unavailable(&register(&system, &format!("ada{attempt}")).await);
@@ -121,24 +134,34 @@ async fn a_database_that_may_only_be_read() {
     let status = http::client().get(format!("{}/users/{}/status", system.api_url(), user.id));
     assert_eq!(Answer::of(status).await.status, 200, "what only reads goes on");
 
-    execute(format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await;
+    may_be_written_again(&system).await;
     until_it_heals(&system).await;
 }
 
-/// To connect takes a while, and whoever waits behind others has little time left for it. Were a connection given up with
-/// the one who began it, none would ever be made, for as long as clients come again.
 #[tokio::test]
-async fn a_database_that_is_back_while_many_wait_for_it() {
+async fn a_worker_that_met_a_database_that_may_only_be_read() {
     let keycloak = FakeKeycloak::start().await;
     let system = Plan::on(keycloak.access()).workers(0).start().await;
-    let proxy = Proxy::start(&system.database.url()).await;
-    proxy.cut().await;
-    let api = Binary::api()
-        .envs(system.settings())
-        .env("DATABASE_URL", proxy.url())
-        .env("DATABASE_MAX_CONNECTIONS", "2")
-        .start();
-    let system = system.by_way_of(&api).await;
+    let user = system.register().await;
+    may_only_be_read(&system).await;
+    let worker = Binary::worker().arg("run").envs(system.settings()).start();
+    worker.until_output_has("read-only transaction").await;
+    may_be_written_again(&system).await;
+    system.until_complete(&user).await;
+}
+
+/// To connect takes longer than anybody waits for an answer. Were a connection given up with the one who began it, none
+/// would ever be made, for as long as clients come again.
+#[tokio::test]
+async fn to_connect_may_take_longer_than_anybody_waits() {
+    let (keycloak, database) = (FakeKeycloak::start().await, Database::create().await);
+    let proxy = Proxy::start(&database.url()).await;
+    // To connect takes six such pieces.
+    proxy.delay(PROMISED / 3);
+    let plan = Plan::on(keycloak.access()).set("DATABASE_URL", &proxy.url()).set("DATABASE_MAX_CONNECTIONS", "2");
+    // Who cleans up would connect too, and wait for it.
+    let plan = plan.set("CLEANUP_INTERVAL", "1h").workers(0);
+    let system = plan.start_with(database, Vhost::create().await).await;
 
     // One after the other, so that they do not all wait from the same moment.
     let client = Arc::new(Client::new().expect("a client"));
@@ -149,10 +172,13 @@ async fn a_database_that_is_back_while_many_wait_for_it() {
         let username = format!("{}-{number}", own_name().replace('_', "-"));
         clients.spawn(async move { client.register(|| api_url.clone(), &username, PATIENCE).await });
     }
-    proxy.restore().await;
-    proxy.delay(Duration::from_millis(100));
-    let first = clients.join_next().await.expect("there are clients").expect("none panics");
-    first.expect("somebody is registered although it takes long to connect");
+    let connected = "SELECT count(*) FROM pg_stat_activity
+                      WHERE datname = current_database() AND application_name = 'usher-api' AND state = 'idle'";
+    eventually("the api is connected although nobody waited for it", PATIENCE, async || {
+        let sessions: i64 = sqlx::query_scalar(connected).fetch_one(system.pool()).await.expect("the server tells");
+        if sessions == 2 { Ok(()) } else { Err(sessions) }
+    })
+    .await;
     proxy.restore().await;
     for answer in clients.join_all().await {
         answer.expect("everybody is registered");

@@ -1,31 +1,37 @@
 //! Asking the database without waiting for it longer than a caller would.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use shared::store::StoreError;
-use sqlx::PgPool;
+use shared::{
+    config::DatabaseConfig,
+    store::{self, SessionLimits, StoreError},
+};
+use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
 use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout, timeout_at},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
 
 /// Long enough for a loaded server, short enough to be an answer. The server's own limit on a statement does not help
 /// against a server that is frozen or cut off.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// What is left of it is enough to connect and to ask.
+/// What is left of it is enough to ask.
 const TURN_WITHIN: Duration = Duration::from_secs(1);
+/// Longer than anybody waits: the next one has the connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// The database, and turns to ask it, one for each connection.
 ///
-/// The pool has a queue of its own, but whoever comes to its front may have to make a connection first, with what the
-/// queue has left of the time for it. After an outage that can be too little for everybody: each begins to connect and is
-/// cut off, nobody ever has a connection, and it goes on for as long as people come. Whoever has a turn need not queue
-/// there.
+/// To connect goes on without the request that began it. Otherwise, after an outage, it can take longer than anybody
+/// waits: each begins to connect and is cut off, nobody ever has a connection, and so it stays for as long as people come.
+/// Whoever has no turn yet does not begin, so no more are connecting than the pool has room for.
 #[derive(Debug, Clone)]
 pub struct Database {
-    pub pool: PgPool,
+    pool: PgPool,
     turns: Arc<Semaphore>,
 }
+
+type Session = (PoolConnection<Postgres>, OwnedSemaphorePermit);
 
 /// Why the database gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -43,23 +49,49 @@ pub enum DatabaseError {
 }
 
 impl Database {
-    /// `pool` has so many connections.
-    pub fn new(pool: PgPool, connections: u32) -> Self {
+    /// The database may be away.
+    pub fn new(config: &DatabaseConfig) -> Result<Self, StoreError> {
+        let limits = SessionLimits { acquire: CONNECT_WITHIN, ..SessionLimits::API };
+        let pool = store::connect(&config.url, config.max_connections, limits, "usher-api")?;
+        Ok(Self::with(pool, config.max_connections))
+    }
+
+    fn with(pool: PgPool, connections: u32) -> Self {
         Self { pool, turns: Arc::new(Semaphore::new(connections.try_into().unwrap_or(Semaphore::MAX_PERMITS))) }
     }
 
-    /// Waits for `answer`, for a while.
-    pub async fn ask<T>(&self, answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, DatabaseError> {
-        let deadline = Instant::now() + PATIENCE;
-        let Ok(Ok(_turn)) = timeout(TURN_WITHIN, self.turns.acquire()).await else {
+    /// For whom nobody waits.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Asks `question` on a connection, and waits for the answer, for a while.
+    pub async fn ask<T>(
+        &self,
+        question: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
+    ) -> Result<T, DatabaseError> {
+        let answer = async {
+            let (mut connection, _turn) = self.session().await?;
+            question(&mut connection).await.map_err(DatabaseError::from)
+        };
+        timeout(PATIENCE, answer).await.unwrap_or(Err(DatabaseError::Late))
+    }
+
+    async fn session(&self) -> Result<Session, DatabaseError> {
+        let Ok(Ok(turn)) = timeout(TURN_WITHIN, Arc::clone(&self.turns).acquire_owned()).await else {
             return Err(DatabaseError::Busy);
         };
-        match timeout_at(deadline, answer).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) if is_away(&error) => Err(DatabaseError::Away(error)),
-            Ok(Err(error)) => Err(DatabaseError::Refused(error)),
-            Err(_elapsed) => Err(DatabaseError::Late),
-        }
+        let pool = self.pool.clone();
+        #[expect(clippy::disallowed_methods, reason = "ends by itself, and nothing is lost when it is cut off")]
+        let connecting = tokio::spawn(async move { Ok((pool.acquire().await?, turn)) });
+        let session = connecting.await.unwrap_or(Err(sqlx::Error::WorkerCrashed));
+        session.map_err(|source| StoreError::Query { doing: "connect to the database", source }.into())
+    }
+}
+
+impl From<StoreError> for DatabaseError {
+    fn from(error: StoreError) -> Self {
+        if is_away(&error) { Self::Away(error) } else { Self::Refused(error) }
     }
 }
 
@@ -94,31 +126,28 @@ fn is_passing_state(code: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn database(connections: u32) -> Database {
-        Database::new(PgPool::connect_lazy("postgres://nowhere").unwrap(), connections)
-    }
-
     fn query(source: sqlx::Error) -> StoreError {
         StoreError::Query { doing: "test", source }
     }
 
-    #[tokio::test]
-    async fn tells_a_server_that_is_away_from_a_question_that_is_wrong() {
-        let database = database(1);
-        let away = database.ask(async { Err::<(), _>(query(sqlx::Error::PoolTimedOut)) }).await;
-        assert!(matches!(away, Err(DatabaseError::Away(_))), "{away:?}");
-        let wrong = database.ask(async { Err::<(), _>(query(sqlx::Error::ColumnNotFound("x".to_owned()))) }).await;
-        assert!(matches!(wrong, Err(DatabaseError::Refused(_))), "{wrong:?}");
+    #[test]
+    fn tells_a_server_that_is_away_from_a_question_that_is_wrong() {
+        let away = DatabaseError::from(query(sqlx::Error::PoolTimedOut));
+        assert!(matches!(away, DatabaseError::Away(_)), "{away:?}");
+        let wrong = DatabaseError::from(query(sqlx::Error::ColumnNotFound("x".to_owned())));
+        assert!(matches!(wrong, DatabaseError::Refused(_)), "{wrong:?}");
     }
 
     #[tokio::test]
-    async fn whoever_has_a_turn_does_not_share_its_time() {
-        let database = database(1);
-        let silence = || database.ask(std::future::pending::<Result<(), _>>());
+    async fn no_more_connect_than_there_is_room_for() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("postgres://{}/usher", silent.local_addr().unwrap());
+        let database = Database::with(PgPool::connect_lazy(&url).unwrap(), 1);
+        let ask = || database.ask(async |_| Ok(()));
         tokio::select! {
             biased;
-            first = silence() => panic!("the one who has the turn came first: {first:?}"),
-            second = silence() => assert!(matches!(second, Err(DatabaseError::Busy)), "{second:?}"),
+            first = ask() => panic!("the one who connects came first: {first:?}"),
+            second = ask() => assert!(matches!(second, Err(DatabaseError::Busy)), "{second:?}"),
         }
     }
 

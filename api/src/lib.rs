@@ -85,16 +85,15 @@ pub enum BuildError {
 impl App {
     /// Binds both listeners. Keycloak may be away, and so may the database; in production it must not be one that forgets.
     pub async fn build(config: ApiConfig) -> Result<Self, BuildError> {
-        let pool =
-            store::connect(&config.database.url, config.database.max_connections, SessionLimits::API, "usher-api")?;
+        let database = Database::new(&config.database)?;
         let side = store::connect(&config.database.url, 1, SessionLimits::API, "usher-api/side")?;
         let public = Listener::bind("API_LISTEN", config.server.listen).await?;
         let ops = Listener::bind("API_OPS_LISTEN", config.server.ops_listen).await?;
         let unproven = config.stage == Stage::Production && !is_durable(&side).await?;
         let cooldown = config.mail_requests.cooldown;
-        let cleanup = Cleanup { pool: pool.clone(), interval: config.cleanup_interval, cooldown };
+        let cleanup = Cleanup { pool: database.pool().clone(), interval: config.cleanup_interval, cooldown };
         let state = AppState {
-            database: Database::new(pool, config.database.max_connections),
+            database,
             bell: Bell::default(),
             event_grace: config.event_grace,
             idempotency_ttl: config.idempotency_ttl,
@@ -152,7 +151,7 @@ impl App {
         });
         lifecycle.spawn("http", async move {
             let _last = drained.drop_guard();
-            let pool = state.database.pool.clone();
+            let pool = state.database.pool().clone();
             public.serve(routes::router(state, &origins), patience, shutdown.cancelled()).await;
             close(&pool).await;
             Ok::<_, Infallible>(())

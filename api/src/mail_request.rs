@@ -57,9 +57,12 @@ pub fn parse(body: Map<String, Value>) -> Result<MailTarget, Vec<Fault>> {
 /// Commits the request, and with it the order for a mail if that does no harm.
 pub async fn request(state: &AppState, target: &MailTarget) -> Result<(), DatabaseError> {
     let trace = TraceContext::current();
-    let written = mail_requests::request(&state.database.pool, target, state.mail_requests, &trace, state.event_grace);
+    let (quota, event_grace) = (state.mail_requests, state.event_grace);
     MailRequestBeforeCommit.pass();
-    state.database.ask(written).await?;
+    let written = state
+        .database
+        .ask(async |connection| mail_requests::request(connection, target, quota, &trace, event_grace).await);
+    written.await?;
     MailRequestCommitted.pass();
     state.bell.ring();
     Ok(())

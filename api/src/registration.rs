@@ -48,9 +48,9 @@ pub async fn register(state: &AppState, user: NewUser, key: Option<IdempotencyKe
     let trace = TraceContext::current();
     let key = key.map(|key| Keyed { key, ttl: state.idempotency_ttl });
     let with = Attendant { trace: &trace, event_grace: state.event_grace, key: key.as_ref() };
-    let database = &state.database;
     RegistrationBeforeCommit.pass();
-    let (id, created_at, before) = match database.ask(registrations::register(&database.pool, &user, with)).await? {
+    let registered = state.database.ask(async |connection| registrations::register(connection, &user, with).await);
+    let (id, created_at, before) = match registered.await? {
         Registered::Created { id, created_at } => (id, created_at, false),
         Registered::Before { id, created_at } => (id, created_at, true),
         Registered::OtherRequest => return Err(RegisterError::OtherRequest),

@@ -128,8 +128,8 @@ pub async fn status(
 ) -> Result<impl IntoResponse, ApiError> {
     let id = id.map(|Path(id)| UserId::from(id)).map_err(|_no_uuid| ApiError::UnknownUser)?;
     Span::current().record("user.id", display(id));
-    let database = &state.database;
-    let progress = database.ask(registrations::progress(&database.pool, id)).await?.ok_or(ApiError::UnknownUser)?;
+    let progress = state.database.ask(async |connection| registrations::progress(connection, id).await).await?;
+    let progress = progress.ok_or(ApiError::UnknownUser)?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(UserProgress::of(id, progress))))
 }
 

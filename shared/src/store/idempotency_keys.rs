@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
-use super::{StoreError, within, writing};
+use super::{StoreError, within};
 use crate::domain::{
     idempotency_key::IdempotencyKey,
     user::{NewUser, UserId},
@@ -30,14 +30,18 @@ pub(super) enum Known {
 }
 
 /// Looks a key up.
-pub(super) async fn find(pool: &PgPool, key: &IdempotencyKey, user: &NewUser) -> Result<Known, StoreError> {
+pub(super) async fn find(
+    connection: &mut PgConnection,
+    key: &IdempotencyKey,
+    user: &NewUser,
+) -> Result<Known, StoreError> {
     let row = within(
         "look up an idempotency key",
         sqlx::query!(
             "SELECT fingerprint, user_id, created_at FROM idempotency_keys WHERE key_hash = $1 AND expires_at > now()",
             &key.hash()[..]
         )
-        .fetch_optional(pool),
+        .fetch_optional(connection),
     )
     .await?;
     Ok(match row {
@@ -50,19 +54,20 @@ pub(super) async fn find(pool: &PgPool, key: &IdempotencyKey, user: &NewUser) ->
 }
 
 /// Makes room for a key that has expired and was not deleted yet.
-pub(super) async fn forget_if_expired(pool: &PgPool, key: &IdempotencyKey) -> Result<(), StoreError> {
-    writing("forget an expired idempotency key", pool, async |connection| {
+pub(super) async fn forget_if_expired(connection: &mut PgConnection, key: &IdempotencyKey) -> Result<(), StoreError> {
+    within(
+        "forget an expired idempotency key",
         sqlx::query!("DELETE FROM idempotency_keys WHERE key_hash = $1 AND expires_at <= now()", &key.hash()[..])
-            .execute(connection)
-            .await
-    })
+            .execute(connection),
+    )
     .await
     .map(drop)
 }
 
 /// Deletes expired keys, up to `limit`. Says how many.
 pub async fn delete_expired(pool: &PgPool, limit: i64) -> Result<u64, StoreError> {
-    writing("delete expired idempotency keys", pool, async |connection| {
+    within(
+        "delete expired idempotency keys",
         sqlx::query!(
             r#"
         DELETE FROM idempotency_keys WHERE key_hash IN (
@@ -72,9 +77,8 @@ pub async fn delete_expired(pool: &PgPool, limit: i64) -> Result<u64, StoreError
         "#,
             limit
         )
-        .execute(connection)
-        .await
-    })
+        .execute(pool),
+    )
     .await
     .map(|done| done.rows_affected())
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sqlx::{PgPool, types::Json};
+use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
-use super::{StoreError, writing};
+use super::{StoreError, within};
 use crate::{
     domain::mail_target::MailTarget,
     event::{self, EventType},
@@ -33,14 +33,15 @@ pub struct Allowance {
 /// became of it. The due time and the budget of a user are touched only when nothing was open, so a request never
 /// shortens a backoff; `event_grace` is how long the sweep then leaves the user to the event.
 pub async fn request(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     target: &MailTarget,
     quota: Allowance,
     trace: &TraceContext,
     event_grace: Duration,
 ) -> Result<(), StoreError> {
     let hash = target.hash();
-    writing("write down a request for a mail", pool, async |connection| {
+    within(
+        "write down a request for a mail",
         sqlx::query!(
             r#"
         WITH target AS MATERIALIZED (
@@ -81,16 +82,16 @@ pub async fn request(
             event::about(Uuid::nil().into()),
             Json(trace) as _,
         )
-        .execute(connection)
-        .await
-    })
+        .execute(connection),
+    )
     .await
     .map(drop)
 }
 
 /// Deletes requests that no cooldown and no daily limit looks at any more, up to `limit`. Says how many.
 pub async fn delete_old(pool: &PgPool, cooldown: Duration, limit: i64) -> Result<u64, StoreError> {
-    writing("delete old requests for a mail", pool, async |connection| {
+    within(
+        "delete old requests for a mail",
         sqlx::query!(
             r#"
         DELETE FROM mail_requests WHERE id IN (
@@ -102,9 +103,8 @@ pub async fn delete_old(pool: &PgPool, cooldown: Duration, limit: i64) -> Result
             cooldown.as_secs_f64(),
             limit,
         )
-        .execute(connection)
-        .await
-    })
+        .execute(pool),
+    )
     .await
     .map(|done| done.rows_affected())
 }

@@ -14,7 +14,7 @@ use std::{future::Future, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    Executor as _, PgConnection, PgPool,
+    Executor as _, PgConnection, PgPool, Row as _,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -62,32 +62,6 @@ async fn within<T>(doing: &'static str, answer: impl Future<Output = sqlx::Resul
     }
 }
 
-/// Runs a statement that writes. A session that may only read is not used again: what made it so (a setting of the
-/// database, a switch-over) holds for its whole life, and a new one may be free of it.
-async fn writing<T>(
-    doing: &'static str,
-    pool: &PgPool,
-    statement: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
-) -> Result<T, StoreError> {
-    // On the heap: with the pool's own it would make every request's future some 17 kB large.
-    let answer = Box::pin(async {
-        let mut connection = pool.acquire().await?;
-        let answer = statement(&mut connection).await;
-        if answer.as_ref().is_err_and(is_read_only) {
-            connection.close_on_drop();
-        }
-        answer
-    });
-    within(doing, answer).await
-}
-
-fn is_read_only(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some(READ_ONLY))
-}
-
-/// `read_only_sql_transaction`
-const READ_ONLY: &str = "25006";
-
 /// Longer than any statement may take on the server.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
 
@@ -116,6 +90,9 @@ impl SessionLimits {
 }
 
 /// A pool that connects when first used: a database that is away delays nothing but the queries.
+///
+/// A session that may only read is not used again: what made it so (a setting of the database, a switch-over) holds for
+/// its whole life, and a new one may be free of it.
 pub fn connect(
     url: &SecretString,
     max_connections: u32,
@@ -131,7 +108,19 @@ pub fn connect(
         ("tcp_keepalives_count", "3".to_owned()),
         ("tcp_user_timeout", "15000".to_owned()),
     ]);
-    Ok(PgPoolOptions::new().max_connections(max_connections).acquire_timeout(limits.acquire).connect_lazy_with(options))
+    let pool = PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(limits.acquire)
+        // The question whether it may write tells too whether it is alive.
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(may_write(connection)));
+    Ok(pool.connect_lazy_with(options))
+}
+
+async fn may_write(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    // Not prepared, so that it takes one round trip.
+    let answer = connection.fetch_one("SHOW transaction_read_only").await?;
+    Ok(answer.try_get::<&str, _>(0)? == "off")
 }
 
 /// Runs the migrations that are missing. Any number of processes may do it at once: an advisory lock lines them up.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgPool, types::Json};
+use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::{
     StoreError,
     idempotency_keys::{self, Keyed, Known},
-    query, within, writing,
+    query, within,
 };
 use crate::{
     domain::user::{NewUser, Progress, UserId},
@@ -52,16 +52,20 @@ pub struct Attendant<'a> {
 ///
 /// Whoever comes with the same key or name while another is still being committed waits for that one, as long as a
 /// statement may take.
-pub async fn register(pool: &PgPool, user: &NewUser, with: Attendant<'_>) -> Result<Registered, StoreError> {
+pub async fn register(
+    connection: &mut PgConnection,
+    user: &NewUser,
+    with: Attendant<'_>,
+) -> Result<Registered, StoreError> {
     // Between the conflict and the look at it the other row may vanish (a rolled back insert, a key that expired).
     for _ in 0..3 {
-        if let Some(created) = insert(pool, user, with).await? {
+        if let Some(created) = insert(connection, user, with).await? {
             return Ok(created);
         }
-        if let Some(known) = known(pool, user, with.key).await? {
+        if let Some(known) = known(connection, user, with.key).await? {
             return Ok(known);
         }
-        let taken = who_has_it(pool, user).await?;
+        let taken = who_has_it(connection, user).await?;
         if taken != (Registered::Taken { username: false, email: false }) {
             return Ok(taken);
         }
@@ -70,9 +74,14 @@ pub async fn register(pool: &PgPool, user: &NewUser, with: Attendant<'_>) -> Res
 }
 
 /// `None` when somebody else has the username, the address or the key.
-async fn insert(pool: &PgPool, user: &NewUser, with: Attendant<'_>) -> Result<Option<Registered>, StoreError> {
+async fn insert(
+    connection: &mut PgConnection,
+    user: &NewUser,
+    with: Attendant<'_>,
+) -> Result<Option<Registered>, StoreError> {
     let id = UserId::generate();
-    let inserted = writing("register a user", pool, async |connection| {
+    let inserted = within(
+        "register a user",
         sqlx::query_scalar!(
             r#"
         WITH new_user AS (
@@ -104,9 +113,8 @@ async fn insert(pool: &PgPool, user: &NewUser, with: Attendant<'_>) -> Result<Op
             with.key.map(|_| user.fingerprint().to_vec()),
             with.key.map_or(0.0, |keyed| keyed.ttl.as_secs_f64()),
         )
-        .fetch_optional(connection)
-        .await
-    });
+        .fetch_optional(connection),
+    );
     match inserted.await {
         Ok(created_at) => Ok(created_at.map(|created_at| Registered::Created { id, created_at })),
         Err(error) if is_key_conflict(&error) => Ok(None),
@@ -121,16 +129,20 @@ fn is_key_conflict(error: &StoreError) -> bool {
 }
 
 /// What the key stands for already.
-async fn known(pool: &PgPool, user: &NewUser, key: Option<&Keyed>) -> Result<Option<Registered>, StoreError> {
+async fn known(
+    connection: &mut PgConnection,
+    user: &NewUser,
+    key: Option<&Keyed>,
+) -> Result<Option<Registered>, StoreError> {
     let Some(Keyed { key, .. }) = key else { return Ok(None) };
-    match idempotency_keys::find(pool, key, user).await? {
+    match idempotency_keys::find(connection, key, user).await? {
         Known::Same { id, created_at } => Ok(Some(Registered::Before { id, created_at })),
         Known::Other => Ok(Some(Registered::OtherRequest)),
-        Known::Nothing => idempotency_keys::forget_if_expired(pool, key).await.map(|()| None),
+        Known::Nothing => idempotency_keys::forget_if_expired(connection, key).await.map(|()| None),
     }
 }
 
-async fn who_has_it(pool: &PgPool, user: &NewUser) -> Result<Registered, StoreError> {
+async fn who_has_it(connection: &mut PgConnection, user: &NewUser) -> Result<Registered, StoreError> {
     let taken = within(
         "look up what is taken",
         sqlx::query!(
@@ -141,14 +153,14 @@ async fn who_has_it(pool: &PgPool, user: &NewUser) -> Result<Registered, StoreEr
             user.username.as_str(),
             user.email.as_str(),
         )
-        .fetch_one(pool),
+        .fetch_one(connection),
     )
     .await?;
     Ok(Registered::Taken { username: taken.username, email: taken.email })
 }
 
 /// How far a user has come; `None` when there is no such user.
-pub async fn progress(pool: &PgPool, id: UserId) -> Result<Option<Progress>, StoreError> {
+pub async fn progress(connection: &mut PgConnection, id: UserId) -> Result<Option<Progress>, StoreError> {
     within("read a user's progress", sqlx::query_as!(
         Progress,
         r#"
@@ -157,5 +169,5 @@ pub async fn progress(pool: &PgPool, id: UserId) -> Result<Option<Progress>, Sto
         "#,
         id.as_uuid(),
     )
-    .fetch_optional(pool)).await
+    .fetch_optional(connection)).await
 }
