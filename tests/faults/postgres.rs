@@ -5,7 +5,7 @@
 use futures_util::future::join_all;
 use sqlx::Executor as _;
 
-use super::scene::{by_events_alone, count};
+use super::scene::{Scene, by_events_alone, count};
 use crate::harness::{
     database::Database,
     eventually::eventually,
@@ -13,7 +13,7 @@ use crate::harness::{
     own_postgres::OwnPostgres,
     process::Binary,
     rabbit::Vhost,
-    system::{PATIENCE, Plan},
+    system::{PATIENCE, Plan, System},
     witness::{Beyond, Witness},
 };
 
@@ -71,23 +71,51 @@ async fn a_serialization_failure_sqlstate_40001() {
     refuses_writes("40001", 503).await;
 }
 
+/// A mail server has the mail, and just then every write fails. Nobody is mailed again for that: the run keeps the user
+/// until it could write it down.
+#[tokio::test]
+async fn a_mail_is_accepted_and_the_database_stumbles() {
+    let keycloak = FakeKeycloak::start().await;
+    // By then a run that had given up would be followed by another one.
+    let plan = Plan::on(keycloak.access()).hasty();
+    let scene = Scene::set(plan, Vhost::create().await, keycloak).await;
+    let mut sending = scene.keycloak.hold(Endpoint::SendMail);
+    scene.register(1).await;
+    sending.reached().await;
+    refuse(&scene.system, "53100").await;
+    sending.release();
+    scene.worker.until_output_has("not written down yet").await;
+    refuse_no_more(&scene.system).await;
+    let report = scene.all_is_well().await;
+    assert_eq!((report.provisioned, report.mails), (1, 1), "{report}");
+}
+
+/// Every write to `users` fails with this SQLSTATE.
+async fn refuse(system: &System, state: &str) {
+    let trigger = format!(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+             AS 'BEGIN RAISE EXCEPTION ''injected'' USING ERRCODE = ''{state}''; END';
+         CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION refuse()"
+    );
+    system.pool().execute(sqlx::AssertSqlSafe(trigger)).await.expect("the table is ours");
+}
+
+async fn refuse_no_more(system: &System) {
+    system.pool().execute("DROP TRIGGER refuse ON users").await.expect("the table is ours");
+}
+
 /// While every write to `users` fails so, nobody is registered and nobody is half registered; those who are there wait.
 async fn refuses_writes(state: &str, answered: u16) {
     let keycloak = FakeKeycloak::start().await;
     let system = Plan::on(keycloak.access()).start().await;
-    let mut witness = Witness::of(&system);
+    let witness = Witness::of(&system);
     let names = witness.usernames(9);
     let api = system.api_url();
     let mut creating = keycloak.hold(Endpoint::CreateUser);
     witness.register(&api, &names[..3]).await;
     creating.reached().await;
 
-    let refuse = format!(
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
-             AS 'BEGIN RAISE EXCEPTION ''injected'' USING ERRCODE = ''{state}''; END';
-         CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION refuse()"
-    );
-    system.pool().execute(sqlx::AssertSqlSafe(refuse)).await.expect("the table is ours");
+    refuse(&system, state).await;
     creating.release();
     for name in &names[3..6] {
         assert_eq!(system.try_register(name, &format!("{name}@example.org")).await, answered, "a clear answer");
@@ -99,9 +127,7 @@ async fn refuses_writes(state: &str, answered: u16) {
     .await
     .expect("the rows can be counted");
     assert_eq!((users, events), (3, 0), "no half of anybody");
-    // Whose mail was just accepted, of them nobody could write it down.
-    witness.sends_were_cut_off().await;
-    system.pool().execute("DROP TRIGGER refuse ON users").await.expect("the table is ours");
+    refuse_no_more(&system).await;
 
     witness.register(&api, &names[3..]).await;
     let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;

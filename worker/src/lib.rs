@@ -4,7 +4,7 @@
 //! the events from there and hands each user to the [`provisioner`], which makes sure of the [`account`] in
 //! [`keycloak`] and has the [`mailer`] send the set-up mail. [`sweep`] hands over everybody whom the events missed.
 //! What can go wrong is judged in [`outcome`], with the [`evidence`] of other users; a [`breaker`] keeps everybody away
-//! from a downstream that is down; [`settle`] tells the broker what became of a message.
+//! from a downstream that is down; [`insist`] writes down what was done although the database stumbles; [`settle`] tells the broker what became of a message.
 
 pub mod relay;
 
@@ -19,6 +19,7 @@ pub mod provisioner;
 pub mod account;
 pub mod breaker;
 pub mod evidence;
+pub mod insist;
 pub mod keycloak;
 pub mod mailer;
 pub mod outcome;

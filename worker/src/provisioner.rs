@@ -33,6 +33,7 @@ use crate::{
     breaker::{Breaker, Opened, Pass},
     config::{WorkerConfig, provision::ProvisionConfig},
     evidence::Evidence,
+    insist::insist,
     keycloak::client::KeycloakClient,
     mailer::Mailer,
     outcome::{BUDGET_SPENT, Blame, Circumstances, Failure, Step, Verdict},
@@ -190,7 +191,7 @@ impl Provisioner {
         CrashPoint::ProvisionAccountMade.pass();
         self.evidence().account_made();
         milestone(user, "keycloak_user_created");
-        fenced(provisioning::mark_synced(&self.pool, user, &account).await?)?;
+        fenced(self.insist(|| provisioning::mark_synced(&self.pool, user, &account)).await?)?;
         CrashPoint::ProvisionSynced.pass();
         milestone(user, "synced");
         Ok(account)
@@ -213,7 +214,7 @@ impl Provisioner {
         CrashPoint::ProvisionMailAccepted.pass();
         milestone(user, "mail_accepted");
         self.evidence().mail_accepted(user.id);
-        let served = provisioning::mark_served(&self.pool, user).await?;
+        let served = self.insist(|| provisioning::mark_served(&self.pool, user)).await?;
         CrashPoint::ProvisionServed.pass();
         match served {
             Served::Complete => Ok(()),
@@ -242,7 +243,7 @@ impl Provisioner {
             }
         };
         CrashPoint::ProvisionBeforePostpone.pass();
-        let written = provisioning::postpone(&self.pool, user, attempt, delay, cause).await?;
+        let written = self.insist(|| provisioning::postpone(&self.pool, user, attempt, delay, cause)).await?;
         CrashPoint::ProvisionPostponed.pass();
         self.due_changed.notify_one();
         Ok(if written == Fenced::Written { Provisioned::Postponed } else { Provisioned::Overtaken })
@@ -250,10 +251,17 @@ impl Provisioner {
 
     async fn park(&self, user: &ClaimedUser, reason: &str, cause: Cause<'_>) -> Result<Provisioned, StoreError> {
         CrashPoint::ProvisionBeforePark.pass();
-        let written = provisioning::park(&self.pool, user, reason, cause).await?;
+        let written = self.insist(|| provisioning::park(&self.pool, user, reason, cause)).await?;
         CrashPoint::ProvisionParked.pass();
         tracing::error!(reason, "parked: an operator must look");
         Ok(if written == Fenced::Written { Provisioned::Parked } else { Provisioned::Overtaken })
+    }
+
+    async fn insist<T, Answer>(&self, write: impl Fn() -> Answer) -> Result<T, StoreError>
+    where
+        Answer: Future<Output = Result<T, StoreError>>,
+    {
+        insist(self.config.lease, &self.closing, write).await
     }
 
     fn circumstances(&self, user: &ClaimedUser, failure: &Failure, error: &str) -> Circumstances {

@@ -1,7 +1,8 @@
 //! Users as a provisioning run sees them: claimed, worked on, and let go of.
 //!
 //! Every write after the claim says `WHERE claim_no = $n`. Whoever slept past the lease and was overtaken changes
-//! nothing: the write says [`Fenced::Lost`] and the run ends.
+//! nothing: the write says [`Fenced::Lost`] and the run ends. A write that lets go of the user also asks that nobody has
+//! let go yet, so that it may be repeated when its answer was lost.
 
 use std::time::Duration;
 
@@ -178,7 +179,7 @@ pub async fn mark_served(pool: &PgPool, user: &ClaimedUser) -> Result<Served, St
         UPDATE users
            SET mail_served = $3, mail_sent_at = now(), mail_answered = mail_answered + 1,
                leased_until = NULL, attempts = 0, last_error = NULL, next_attempt_at = now()
-         WHERE id = $1 AND claim_no = $2
+         WHERE id = $1 AND claim_no = $2 AND leased_until IS NOT NULL
         RETURNING mail_wanted > mail_served AS "owes_another!"
         "#,
             user.id.as_uuid(),
@@ -226,7 +227,7 @@ pub async fn postpone(
         UPDATE users
            SET attempts = attempts - $3, next_attempt_at = now() + make_interval(secs => $4), last_error = $5,
                mail_answered = mail_answered + $6, leased_until = NULL
-         WHERE id = $1 AND claim_no = $2
+         WHERE id = $1 AND claim_no = $2 AND leased_until IS NOT NULL
         "#,
             user.id.as_uuid(),
             user.claim_no,
@@ -251,7 +252,7 @@ pub async fn park(pool: &PgPool, user: &ClaimedUser, reason: &str, cause: Cause<
             UPDATE users
                SET parked_at = now(), parked_reason = $3, last_error = $4, mail_answered = mail_answered + $9,
                    leased_until = NULL
-             WHERE id = $1 AND claim_no = $2
+             WHERE id = $1 AND claim_no = $2 AND leased_until IS NOT NULL
             RETURNING id
         )
         INSERT INTO outbox (event_id, event_type, user_id, data, trace_context)
