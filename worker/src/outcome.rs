@@ -102,7 +102,7 @@ impl Failure {
     /// Whether nobody answered, so that it says nothing good of anybody either.
     pub fn is_silence(&self) -> bool {
         match self {
-            Self::Account(error) | Self::Mail(error) => matches!(error, KeycloakError::Unreachable { .. }),
+            Self::Account(error) | Self::Mail(error) => error.is_silence(),
             Self::TooSlow { .. } => true,
             _ => false,
         }
@@ -226,6 +226,15 @@ mod tests {
             assert_eq!(failure.verdict(circumstances), verdict, "{failure:?} {circumstances:?}");
             assert_eq!(failure.blame(), blame, "{failure:?}");
         }
+    }
+
+    #[test]
+    fn only_an_answer_of_keycloak_says_what_became_of_a_mail() {
+        for (status, answers) in [(500, true), (503, true), (429, true), (502, false), (504, false)] {
+            assert_eq!(Failure::Mail(unavailable(status, None)).answers_a_mail(), answers, "{status}");
+        }
+        assert!(!Failure::TooSlow { step: Step::Mail }.answers_a_mail());
+        assert!(!Failure::MailPaused.answers_a_mail(), "none was being sent");
     }
 
     #[test]

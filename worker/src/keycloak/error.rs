@@ -46,6 +46,15 @@ impl KeycloakError {
         matches!(self, Self::Unreachable { source, .. } if source.is_connect())
     }
 
+    /// Whether Keycloak itself has not answered: what a gateway says of it is a guess.
+    pub fn is_silence(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Unavailable { status, .. } => [StatusCode::BAD_GATEWAY, StatusCode::GATEWAY_TIMEOUT].contains(status),
+            _ => false,
+        }
+    }
+
     /// Whether the question may have had its effect although there is no good answer.
     pub fn may_have_happened(&self) -> bool {
         match self {
