@@ -2,8 +2,15 @@
 
 use futures_util::future::join_all;
 use shared::store::{self, SessionLimits};
+use sqlx::Executor as _;
 
-use crate::harness::{database::Database, process::Binary};
+use crate::harness::{
+    database::Database,
+    eventually::eventually,
+    fake_keycloak::FakeKeycloak,
+    process::Binary,
+    system::{PATIENCE, Plan},
+};
 
 #[tokio::test]
 async fn many_replicas_may_migrate_at_once() {
@@ -28,6 +35,30 @@ async fn a_newer_schema_is_no_fault() {
     let pool = store::connect(&database.url().into(), 1, SessionLimits::API, "test").expect("the address is good");
     store::migrate(&pool).await.expect("an older binary starts beside a newer schema");
     assert!(store::schema_is_current(&pool).await.expect("the database answers"));
+}
+
+/// As in a rollout that replaced the workers before it migrated.
+#[tokio::test]
+async fn a_worker_waits_for_the_schema_that_it_writes_to() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).workers(0).start().await;
+    let older = "ALTER TABLE users DROP COLUMN mail_answered;
+                 DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
+    system.pool().execute(older).await.expect("the schema can be put back");
+    let user = system.register().await;
+    let worker = Binary::worker().arg("run").envs(system.settings()).start();
+    worker.until_output_has("the schema is older than this binary").await;
+    let probe = system.vhost.probe().await;
+    eventually("the event waits in the queue", PATIENCE, async || {
+        let depth = probe.depth("usher.user-created").await;
+        if depth == Some(1) { Ok(()) } else { Err(depth) }
+    })
+    .await;
+
+    let pool =
+        store::connect(&system.database.url().into(), 1, SessionLimits::API, "test").expect("the address is good");
+    store::migrate(&pool).await.expect("the schema can be brought up to date");
+    assert_eq!(system.until_complete(&user).await.mail_attempts, 1);
 }
 
 #[tokio::test]

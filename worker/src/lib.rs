@@ -108,18 +108,29 @@ impl Worker {
         // Health answers until the last user in flight is done.
         let drained = CancellationToken::new();
         let working = Arc::new(drained.clone().drop_guard());
-        lifecycle.spawn("consumer", hold(Arc::clone(&working), consumer.run(consumer_link, shutdown.clone())));
+        let consuming = migrated(pool.clone(), shutdown.clone(), consumer.run(consumer_link, shutdown.clone()));
+        lifecycle.spawn("consumer", hold(Arc::clone(&working), consuming));
         let sweep = Sweep {
             pool: pool.clone(),
             provisioner: Arc::clone(&provisioner),
             interval: config.sweep_interval,
             width: config.provision.concurrency.into(),
         };
-        lifecycle.spawn("sweep", hold(working, sweep.run(shutdown.clone())));
+        let sweeping = migrated(pool.clone(), shutdown.clone(), sweep.run(shutdown.clone()));
+        lifecycle.spawn("sweep", hold(working, sweeping));
         let health = Health { pool, links, provisioner, shutdown };
         lifecycle.spawn("health", health.serve(ops, drained));
         Ok(())
     }
+}
+
+/// Runs `task` once the schema has all that it writes to: whoever was mailed could not be marked so in an older one.
+async fn migrated<E>(
+    pool: PgPool,
+    shutdown: CancellationToken,
+    task: impl Future<Output = Result<(), E>>,
+) -> Result<(), E> {
+    if store::until_schema_is_current(&pool, &shutdown).await { task.await } else { Ok(()) }
 }
 
 /// Keeps `guard` until `task` has ended.

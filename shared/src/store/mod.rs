@@ -18,7 +18,10 @@ use sqlx::{
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::telemetry::chain;
 
 /// The schema that this binary was built with.
 pub static MIGRATOR: Migrator = {
@@ -148,6 +151,27 @@ pub async fn schema_is_current(pool: &PgPool) -> Result<bool, StoreError> {
     }
 }
 
+/// Waits until [`schema_is_current`]. Says no when `shutdown` came first.
+pub async fn until_schema_is_current(pool: &PgPool, shutdown: &CancellationToken) -> bool {
+    let mut last = String::new();
+    let wait = async {
+        loop {
+            let state = match schema_is_current(pool).await {
+                Ok(true) => return,
+                Ok(false) => "the schema is older than this binary; run usher-api migrate".to_owned(),
+                Err(error) => chain(&error),
+            };
+            if last != state {
+                tracing::warn!(state, "waiting for the database");
+                last = state;
+            }
+            sleep(SCHEMA_INTERVAL).await;
+        }
+    };
+    shutdown.run_until_cancelled(wait).await.is_some()
+}
+
+const SCHEMA_INTERVAL: Duration = Duration::from_secs(1);
 const UNDEFINED_TABLE: &str = "42P01";
 
 /// Whether the database answers.
