@@ -73,7 +73,8 @@ crash_points! {
 }
 
 impl CrashPoint {
-    /// The process is here now. Where `CRASH_AT=name:n` names this point, the n-th passing is its last.
+    /// The process is here now. Where `CRASH_AT=name:n` names this point, the n-th passing is its last; where
+    /// `PANIC_AT=name:n` does, it is the last of this task.
     #[cfg(feature = "crash-points")]
     pub fn pass(self) {
         armed::passed(self);
@@ -97,25 +98,32 @@ mod armed {
     struct Armed {
         point: CrashPoint,
         passings_left: AtomicU32,
+        end: fn() -> !,
     }
 
     static ARMED: LazyLock<Option<Armed>> = LazyLock::new(|| {
-        #[expect(clippy::disallowed_methods, reason = "no configuration of the service: release builds lack it")]
-        let wanted = std::env::var("CRASH_AT").ok()?;
-        Some(parse(&wanted).unwrap_or_else(|| panic!("CRASH_AT={wanted} is not NAME:N with the name of a crash point")))
+        let crash = armed_by("CRASH_AT", || std::process::abort());
+        crash.or_else(|| armed_by("PANIC_AT", || panic!("as PANIC_AT wants it")))
     });
 
-    fn parse(wanted: &str) -> Option<Armed> {
+    fn armed_by(variable: &str, end: fn() -> !) -> Option<Armed> {
+        #[expect(clippy::disallowed_methods, reason = "no configuration of the service: release builds lack it")]
+        let wanted = std::env::var(variable).ok()?;
+        let armed = parse(&wanted, end);
+        Some(armed.unwrap_or_else(|| panic!("{variable}={wanted} is not NAME:N with the name of a crash point")))
+    }
+
+    fn parse(wanted: &str, end: fn() -> !) -> Option<Armed> {
         let (name, passing) = wanted.split_once(':')?;
         let point = CrashPoint::ALL.iter().copied().find(|point| point.name() == name)?;
-        Some(Armed { point, passings_left: AtomicU32::new(passing.parse().ok()?) })
+        Some(Armed { point, passings_left: AtomicU32::new(passing.parse().ok()?), end })
     }
 
     pub(super) fn passed(point: CrashPoint) {
         let Some(armed) = ARMED.as_ref().filter(|armed| armed.point == point) else { return };
         if armed.passings_left.fetch_sub(1, Ordering::Relaxed) == 1 {
             eprintln!("crashing at {}", point.name());
-            std::process::abort();
+            (armed.end)();
         }
     }
 }

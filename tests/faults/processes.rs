@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use sqlx::Executor as _;
 
-use super::scene::count;
+use super::scene::{Scene, count};
 use crate::harness::{
     eventually::eventually,
     fake_keycloak::FakeKeycloak,
@@ -52,6 +52,23 @@ async fn workers_are_killed_under_load() {
     assert_eq!((report.provisioned, report.parked), (30, 0), "{report}");
     assert!(victim.stop().await.success());
     system.stop().await;
+}
+
+/// A defect of ours ends the run of one user, and no other: the process goes on, and somebody tries again.
+#[tokio::test]
+async fn a_run_panics() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).workers(0).start().await;
+    let worker = Binary::worker().envs(system.settings()).env("PANIC_AT", "provision.account_made:2");
+    let scene = Scene::with_worker(worker, system, keycloak);
+    let users = scene.register(5).await;
+    scene.worker.until_output_has("a run panicked").await;
+    let complete = "synced_at IS NOT NULL AND mail_served = mail_wanted";
+    eventually("all but one are complete", PATIENCE, async || count(&scene.system, complete).await == 4).await;
+    leases_end(&scene.system).await;
+    scene.until_complete(&users).await;
+    let report = scene.all_is_well().await;
+    assert_eq!((report.provisioned, report.mails), (5, 5), "{report}");
 }
 
 #[tokio::test]
@@ -131,6 +148,8 @@ async fn the_api_is_replaced_under_load() {
             old.signal(Signal::SIGTERM);
             assert!(old.exit().await.success());
             old = api(&system, &port);
+            // One that is told to end before it has begun ends by the signal.
+            old.until_output_has("accepting registrations").await;
         }
     };
     let people = async {
