@@ -17,7 +17,7 @@ use crate::{
 
 /// Leases that nobody loses on a busy machine.
 fn plan(keycloak: &FakeKeycloak) -> Plan {
-    Plan::on(keycloak.access()).set("PROVISION_LEASE", "20s").set("PROVISION_CONCURRENCY", "2")
+    Plan::on(keycloak.access()).set("PROVISION_CONCURRENCY", "2")
 }
 
 /// Returns once all four consume.

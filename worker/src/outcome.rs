@@ -25,6 +25,9 @@ pub enum Failure {
     MailPaused,
     #[error("{step} took too long")]
     TooSlow { step: Step },
+    /// Not begun: it might have gone on when somebody else had the user already.
+    #[error("{step} would have outlived the lease")]
+    LeaseTooShort { step: Step },
     #[error("no attempt is left; workers died in the last ones")]
     BudgetSpent,
 }
@@ -81,7 +84,7 @@ impl Failure {
             Self::Mail(error) => mail_verdict(error, circumstances),
             Self::Conflict => Verdict::Park { reason: "conflict" },
             Self::BudgetSpent => Verdict::Park { reason: BUDGET_SPENT },
-            Self::OtherRealm { .. } | Self::MailPaused | Self::TooSlow { .. } => SNOOZE,
+            Self::OtherRealm { .. } | Self::MailPaused | Self::TooSlow { .. } | Self::LeaseTooShort { .. } => SNOOZE,
         }
     }
 
@@ -108,9 +111,13 @@ impl Failure {
         }
     }
 
-    /// Whether it tells what became of a mail that was being sent: after silence one may have left unseen.
+    /// Whether it tells what became of a mail that was about to be sent: after silence one may have left unseen.
     pub fn answers_a_mail(&self) -> bool {
-        matches!(self, Self::Mail(error) if error.was_not_heard() || !self.is_silence())
+        match self {
+            Self::Mail(error) => error.was_not_heard() || !self.is_silence(),
+            Self::LeaseTooShort { step } => *step == Step::Mail,
+            _ => false,
+        }
     }
 
     /// For the row, which only operators read: Keycloak's own words included.
@@ -211,6 +218,7 @@ mod tests {
             (Failure::OtherRealm { kept: "old".to_owned() }, none, SNOOZE, Blame::Nobody),
             (Failure::TooSlow { step: Step::Account }, none, SNOOZE, Blame::Keycloak),
             (Failure::TooSlow { step: Step::Mail }, none, SNOOZE, Blame::Mail),
+            (Failure::LeaseTooShort { step: Step::Mail }, none, SNOOZE, Blame::Nobody),
             (Failure::MailPaused, none, SNOOZE, Blame::Nobody),
             (Failure::BudgetSpent, none, park("budget_spent"), Blame::Nobody),
             (mail(unavailable(500, None)), none, SNOOZE, Blame::Mail),
@@ -234,7 +242,8 @@ mod tests {
             assert_eq!(Failure::Mail(unavailable(status, None)).answers_a_mail(), answers, "{status}");
         }
         assert!(!Failure::TooSlow { step: Step::Mail }.answers_a_mail());
-        assert!(!Failure::MailPaused.answers_a_mail(), "none was being sent");
+        assert!(Failure::LeaseTooShort { step: Step::Mail }.answers_a_mail(), "none left");
+        assert!(!Failure::MailPaused.answers_a_mail(), "none was begun");
     }
 
     #[test]

@@ -180,7 +180,7 @@ impl Provisioner {
     }
 
     async fn make_account(&self, user: &ClaimedUser, pass: Pass<'_>, lease_end: Instant) -> Result<Account, Stop> {
-        ours_for(self.account_deadline, lease_end)?;
+        ours_for(Step::Account, self.account_deadline, lease_end)?;
         let made = timeout(self.account_deadline, account::ensure(&self.keycloak, user)).await;
         let made = made.unwrap_or(Err(Failure::TooSlow { step: Step::Account }));
         match &made {
@@ -206,7 +206,7 @@ impl Provisioner {
         fenced(provisioning::begin_mail(&self.pool, user, self.config.lease).await?)?;
         CrashPoint::ProvisionMailBegun.pass();
         // The one step that cannot be taken back: not on a lease that a long sleep has used up.
-        ours_for(self.mail_deadline, lease_end)?;
+        ours_for(Step::Mail, self.mail_deadline, lease_end)?;
         let sent = timeout(self.mail_deadline, self.mailer.send_setup(account)).await;
         let sent = sent.map_or(Err(Failure::TooSlow { step: Step::Mail }), |sent| sent.map_err(Failure::Mail));
         report(&sent, mail, keycloak);
@@ -303,8 +303,8 @@ fn report(sent: &Result<(), Failure>, mail: Pass<'_>, keycloak: Option<Pass<'_>>
 }
 
 /// Whether what was claimed stays ours for the whole of the next step, by a clock that goes on while we are stopped.
-fn ours_for(step: Duration, lease_end: Instant) -> Result<(), Stop> {
-    if Instant::now() + step < lease_end { Ok(()) } else { Err(Stop::Overtaken) }
+fn ours_for(step: Step, takes: Duration, lease_end: Instant) -> Result<(), Failure> {
+    if Instant::now() + takes < lease_end { Ok(()) } else { Err(Failure::LeaseTooShort { step }) }
 }
 
 fn fenced(written: Fenced) -> Result<(), Stop> {
