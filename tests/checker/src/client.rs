@@ -5,15 +5,18 @@ use std::{
     time::Duration,
 };
 
+use backoff::{ExponentialBackoffBuilder, backoff::Backoff as _};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::history::Attempt;
 
-/// Between two tries.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Between two tries: longer each time, up to what the api asks for in `Retry-After`. Thousands who come back at once
+/// would be a fault of their own.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Registers and keeps the log.
 pub struct Client {
@@ -63,17 +66,19 @@ impl Client {
         };
         let body = json!({ "username": username, "email": email, "firstName": "Ada", "lastName": "Lovelace" });
         let key = Uuid::now_v7().to_string();
-        let give_up = Instant::now() + patience;
+        let mut pauses = ExponentialBackoffBuilder::new()
+            .with_initial_interval(FIRST_PAUSE)
+            .with_max_interval(LONGEST_PAUSE)
+            .with_max_elapsed_time(Some(patience))
+            .build();
         loop {
             if let Some(answer) = self.try_once(&api(), &key, &body).await {
                 let id = answer?;
                 self.log()[number].acknowledged = Some(id);
                 return Ok(id);
             }
-            if Instant::now() >= give_up {
-                return Err(GivenUp::TooLate);
-            }
-            sleep(PAUSE).await;
+            let Some(pause) = pauses.next_backoff() else { return Err(GivenUp::TooLate) };
+            sleep(pause).await;
         }
     }
 
