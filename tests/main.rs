@@ -38,6 +38,7 @@ mod provisioning;
 mod shutdown;
 mod token;
 
+mod metrics;
 mod redaction;
 mod trace;
 

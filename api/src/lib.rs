@@ -3,7 +3,7 @@
 //! In reading order: the table of addresses ([`routes`]), what a client sends ([`body`], [`fields`], [`new_user`], [`described`]), the
 //! two things that are done with it ([`registration`], [`mail_request`], both by way of [`database`]), and how errors are
 //! told ([`error`], [`problem`]); beside it, what is done with Keycloak ([`tokens`]). Around it stand [`middleware`], [`limits`], [`security_headers`], [`listener`],
-//! [`cleanup`], [`config`] and [`state`].
+//! [`metrics`], [`cleanup`], [`config`] and [`state`].
 //!
 //! Deliberately absent: SQL, which stands in `shared::store`, and RabbitMQ and mail. A registration must neither wait
 //! for them nor fail with them, so there is no client of theirs that it could call. Nor does it touch the one of
@@ -29,6 +29,7 @@ pub mod cleanup;
 pub mod config;
 pub mod limits;
 pub mod listener;
+pub mod metrics;
 pub mod middleware;
 pub mod security_headers;
 pub mod state;
@@ -118,6 +119,7 @@ impl App {
     /// Serves until `lifecycle` shuts down. Health and the bell stay until the last request is answered.
     pub fn spawn(self, lifecycle: &Lifecycle) {
         let Self { public, ops, state, patience, origins, cleanup, side, unproven } = self;
+        metrics::begin(state.database.pool());
         let shutdown = lifecycle.shutdown();
         let drained = CancellationToken::new();
         if unproven {

@@ -2,7 +2,7 @@
 //! a problem document for every error, an answer for a handler that panics or hangs, and a refusal of what is too much:
 //! at once, from one client, in one body.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::{
     Router,
@@ -24,7 +24,7 @@ use crate::{
     config::callers::Origins,
     error::ApiError,
     limits::{self, Limits},
-    problem,
+    metrics, problem,
     routes::users,
     security_headers,
 };
@@ -90,9 +90,12 @@ async fn in_a_span(request: Request, next: Next) -> Response {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     TraceContext::read(header).adopt(&span);
     span.record("trace.id", problem::trace_id(&span));
+    let (began, method) = (Instant::now(), request.method().clone());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     async {
         let response = next.run(request).await;
         let status = response.status();
+        metrics::answered(&method, route.as_ref().map(MatchedPath::as_str), status, began.elapsed());
         Span::current().record("http.response.status_code", status.as_u16());
         if status.is_server_error() {
             Span::current().record("otel.status_code", "ERROR");

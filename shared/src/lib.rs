@@ -1,7 +1,7 @@
 //! The vocabulary of both binaries.
 //!
 //! In reading order: what a user is ([`domain`]), what is said about one ([`event`]), where both are kept ([`store`]),
-//! and then what every process needs: [`config`], [`trace_context`], [`telemetry`], [`lifecycle`], [`backoff`];
+//! and then what every process needs: [`config`], [`trace_context`], [`telemetry`], [`metrics`], [`lifecycle`], [`backoff`];
 //! and what tests need of it, [`crash_point`].
 //!
 //! Deliberately absent: an HTTP server, RabbitMQ, Keycloak and mail.
@@ -16,5 +16,6 @@ pub mod backoff;
 pub mod config;
 pub mod crash_point;
 pub mod lifecycle;
+pub mod metrics;
 pub mod telemetry;
 pub mod trace_context;

@@ -1,4 +1,4 @@
-//! Logs on the terminal and in a rotating file, and traces by OTLP.
+//! Logs on the terminal and in a rotating file, traces by OTLP, and [`metrics`].
 //!
 //! No log and no span carries a name, an address, a token or a link: `user.id` is how a user is spoken of. Libraries are
 //! not asked below `debug`, where they tell what they send, such as the login of the broker.
@@ -6,7 +6,7 @@
 use std::{error::Error, fs, io::IsTerminal as _, path::PathBuf};
 
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use serde::Deserialize;
 use tracing::{Level, Metadata};
 use tracing_appender::{
@@ -17,7 +17,10 @@ use tracing_subscriber::{
     EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt as _, registry::LookupSpan, util::SubscriberInitExt as _,
 };
 
-use crate::config::{Environment, Setting};
+use crate::{
+    config::{Environment, Setting},
+    metrics,
+};
 
 /// The target of the lines that mark how far a user has come (`committed`, `published`, `consumed`,
 /// `keycloak_user_created`, `synced`, `mail_accepted`).
@@ -84,14 +87,17 @@ pub enum TelemetryError {
     LogFile(#[from] InitError),
     #[error("could not set up the OTLP exporter")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    #[error(transparent)]
+    Metrics(#[from] metrics::MetricsError),
     #[error("could not install the subscriber")]
     Install(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Keeps logs and traces flowing; dropping it flushes both.
-#[must_use = "logs and traces stop when it is dropped"]
+/// Keeps logs, traces and metrics flowing; dropping it flushes them.
+#[must_use = "logs, traces and metrics stop when it is dropped"]
 pub struct Telemetry {
     traces: SdkTracerProvider,
+    metrics: SdkMeterProvider,
     _file: WorkerGuard,
 }
 
@@ -100,12 +106,17 @@ impl Drop for Telemetry {
         if let Err(error) = self.traces.shutdown() {
             tracing::warn!(%error, "the last traces were not delivered");
         }
+        if let Err(error) = self.metrics.shutdown() {
+            tracing::warn!(%error, "the last metrics were not delivered");
+        }
     }
 }
 
-/// Starts logging and tracing for this process; `service` is `usher-api` or `usher-worker`.
+/// Starts logging, tracing and measuring for this process; `service` is `usher-api` or `usher-worker`.
 pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
-    let traces = tracer_provider(service, config)?;
+    let resource = Resource::builder().with_service_name(service).build();
+    let traces = tracer_provider(resource.clone(), config)?;
+    let metrics = metrics::start(resource, config.otlp)?;
     let (file, guard) = tracing_appender::non_blocking(log_file(config)?);
     let to_file = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(file);
     tracing_subscriber::registry()
@@ -115,7 +126,7 @@ pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetr
         .with(to_stdout(config.format))
         .with(to_file)
         .try_init()?;
-    Ok(Telemetry { traces, _file: guard })
+    Ok(Telemetry { traces, metrics, _file: guard })
 }
 
 /// The targets of our own code, which may tell everything it does.
@@ -127,8 +138,8 @@ fn is_fit_to_be_told(metadata: &Metadata<'_>) -> bool {
 }
 
 /// Every process has trace ids, so that a row and a message can carry them; they leave it only when there is a collector.
-fn tracer_provider(service: &'static str, config: &TelemetryConfig) -> Result<SdkTracerProvider, TelemetryError> {
-    let provider = SdkTracerProvider::builder().with_resource(Resource::builder().with_service_name(service).build());
+fn tracer_provider(resource: Resource, config: &TelemetryConfig) -> Result<SdkTracerProvider, TelemetryError> {
+    let provider = SdkTracerProvider::builder().with_resource(resource);
     if !config.otlp {
         return Ok(provider.build());
     }

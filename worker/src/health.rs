@@ -6,9 +6,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    routing::get,
+};
 use serde_json::{Value, json};
-use shared::store;
+use shared::{metrics, store};
 use sqlx::PgPool;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +33,7 @@ impl Health {
         let routes = Router::new()
             .route("/health/live", get(|| async { Json(json!({ "status": "live" })) }))
             .route("/health/ready", get(ready))
+            .route("/metrics", get(|| async { ([(CONTENT_TYPE, metrics::MEDIA_TYPE)], metrics::text()) }))
             .with_state(Arc::new(self));
         axum::serve(listener, routes).with_graceful_shutdown(drained.cancelled_owned()).await
     }

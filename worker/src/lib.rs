@@ -4,7 +4,8 @@
 //! the events from there and hands each user to the [`provisioner`], which makes sure of the [`account`] in
 //! [`keycloak`] and has the [`mailer`] send the set-up mail. [`sweep`] hands over everybody whom the events missed.
 //! What can go wrong is judged in [`outcome`], with the [`evidence`] of other users; a [`breaker`] keeps everybody away
-//! from a downstream that is down; [`insist`] writes down what was done although the database stumbles; [`settle`] tells the broker what became of a message.
+//! from a downstream that is down; [`insist`] writes down what was done although the database stumbles; [`settle`] tells the broker what became of a message; [`census`]
+//! counts who waits, for the [`metrics`].
 
 pub mod relay;
 
@@ -24,8 +25,10 @@ pub mod keycloak;
 pub mod mailer;
 pub mod outcome;
 
+pub mod census;
 pub mod config;
 pub mod health;
+pub mod metrics;
 
 use std::{future::Future, net::SocketAddr, sync::Arc};
 
@@ -118,10 +121,21 @@ impl Worker {
         };
         let sweeping = migrated(pool.clone(), shutdown.clone(), sweep.run(shutdown.clone()));
         lifecycle.spawn("sweep", hold(working, sweeping));
+        lifecycle.spawn("census", census::run(pool.clone(), shutdown.clone()));
+        metrics::begin(&pool, parts(&links, &provisioner));
         let health = Health { pool, links, provisioner, shutdown };
         lifecycle.spawn("health", health.serve(ops, drained));
         Ok(())
     }
+}
+
+/// Who may be away, and how to ask whether that is so.
+fn parts(links: &[LinkState], provisioner: &Arc<Provisioner>) -> Vec<metrics::Part> {
+    let links = links.iter().cloned().map(|link| (link.role, Box::new(move || link.is_up()) as _));
+    let (keycloak, mail) = (Arc::clone(provisioner), Arc::clone(provisioner));
+    let keycloak: metrics::Part = ("keycloak", Box::new(move || !keycloak.breakers.keycloak.is_open()));
+    let mail: metrics::Part = ("mail", Box::new(move || !mail.breakers.mail.is_open()));
+    links.chain([keycloak, mail]).collect()
 }
 
 /// Runs `task` once the schema has all that it writes to: whoever was mailed could not be marked so in an older one.

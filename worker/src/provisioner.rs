@@ -36,6 +36,7 @@ use crate::{
     insist::insist,
     keycloak::client::KeycloakClient,
     mailer::Mailer,
+    metrics,
     outcome::{BUDGET_SPENT, Blame, Circumstances, Failure, Step, Verdict},
 };
 
@@ -121,7 +122,9 @@ impl Provisioner {
     /// Does what is missing for one user. An error says that the database did not answer, so nothing can be known.
     #[tracing::instrument(skip_all, fields(user.id = %id))]
     pub async fn provision(&self, id: UserId) -> Result<Provisioned, StoreError> {
-        survive(self.run(id)).await.unwrap_or(Ok(Provisioned::Panicked))
+        let ended = survive(self.run(id)).await.unwrap_or(Ok(Provisioned::Panicked));
+        metrics::run_ended(&ended);
+        ended
     }
 
     async fn run(&self, id: UserId) -> Result<Provisioned, StoreError> {
@@ -181,8 +184,10 @@ impl Provisioner {
 
     async fn make_account(&self, user: &ClaimedUser, pass: Pass<'_>, lease_end: Instant) -> Result<Account, Stop> {
         ours_for(Step::Account, self.account_deadline, lease_end)?;
+        let began = Instant::now();
         let made = timeout(self.account_deadline, account::ensure(&self.keycloak, user)).await;
         let made = made.unwrap_or(Err(Failure::TooSlow { step: Step::Account }));
+        metrics::stepped(Step::Account, made.is_ok(), began.elapsed());
         match &made {
             Err(failure) if failure.blame() == Blame::Keycloak => pass.failed(),
             _ => pass.succeeded(),
@@ -207,12 +212,15 @@ impl Provisioner {
         CrashPoint::ProvisionMailBegun.pass();
         // The one step that cannot be taken back: not on a lease that a long sleep has used up.
         ours_for(Step::Mail, self.mail_deadline, lease_end)?;
+        let began = Instant::now();
         let sent = timeout(self.mail_deadline, self.mailer.send_setup(account)).await;
         let sent = sent.map_or(Err(Failure::TooSlow { step: Step::Mail }), |sent| sent.map_err(Failure::Mail));
+        metrics::stepped(Step::Mail, sent.is_ok(), began.elapsed());
         report(&sent, mail, keycloak);
         sent?;
         CrashPoint::ProvisionMailAccepted.pass();
         milestone(user, "mail_accepted");
+        metrics::mailed(user);
         self.evidence().mail_accepted(user.id);
         let served = self.insist(|| provisioning::mark_served(&self.pool, user)).await?;
         CrashPoint::ProvisionServed.pass();
@@ -230,6 +238,7 @@ impl Provisioner {
         let error = failure.describe();
         let cause = Cause { error: &error, mail_answered: failure.answers_a_mail() };
         let verdict = failure.verdict(self.circumstances(user, failure, &error));
+        metrics::failed(verdict);
         tracing::warn!(attempts = user.attempts, ?verdict, error = chain(failure), "not done yet");
         let spent = u32::try_from(user.attempts).is_ok_and(|attempts| attempts >= self.config.max_attempts);
         let (delay, attempt) = match verdict {

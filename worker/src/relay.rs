@@ -28,6 +28,7 @@ use crate::{
         message, topology,
     },
     config::{broker::BrokerConfig, relay::RelayConfig},
+    metrics,
 };
 
 pub struct Relay {
@@ -163,6 +164,7 @@ impl Relay {
     fn refused(&self, events: &[OutboxEvent], answers: &[Answer]) -> Vec<Refused> {
         let mut refused = Vec::new();
         for (event, answer) in events.iter().zip(answers) {
+            metrics::sent(answer.name());
             if *answer == Answer::Confirmed {
                 tracing::debug!(target: MILESTONE, milestone = "published", "user.id" = %event.user_id, event.id = %event.event_id, "an event was published");
                 continue;
@@ -207,6 +209,17 @@ enum Answer {
     /// A queue refused it. One of ours may have taken it all the same.
     Nacked,
     Silence,
+}
+
+impl Answer {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Returned => "returned",
+            Self::Nacked => "nacked",
+            Self::Silence => "silence",
+        }
+    }
 }
 
 async fn answer(

@@ -18,6 +18,7 @@ use crate::{
         message, topology,
     },
     config::broker::BrokerConfig,
+    metrics,
 };
 
 /// What becomes of a message.
@@ -44,7 +45,8 @@ impl Settler {
     }
 
     /// Settles one message of `queue`. A message that cannot be settled comes again, which harms nobody.
-    pub async fn settle(&self, queue: &str, delivery: &Delivery, settlement: Settlement) {
+    pub async fn settle(&self, queue: &'static str, delivery: &Delivery, settlement: Settlement) {
+        metrics::settled(queue, &settlement, delivery.redelivered);
         let settled = match settlement {
             Settlement::Ack => ack(delivery).await,
             Settlement::Requeue => requeue(delivery).await,

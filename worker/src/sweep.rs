@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::provisioner::Provisioner;
+use crate::{metrics, provisioner::Provisioner};
 
 pub struct Sweep {
     pub pool: PgPool,
@@ -91,6 +91,7 @@ impl Jobs {
         let provisioner = Arc::clone(provisioner);
         let task = self.set.spawn(async move {
             SweepFound.pass();
+            metrics::sweep_found();
             tracing::info!(user.id = %user, "the sweep found a user who is due");
             if let Err(error) = provisioner.provision(user).await {
                 tracing::warn!(user.id = %user, error = chain(&error), "the database does not answer");

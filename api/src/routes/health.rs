@@ -11,6 +11,8 @@ use sqlx::PgPool;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::metrics::metrics;
+
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What readiness depends on.
@@ -45,7 +47,8 @@ struct Health {
 
 /// What the listener for operations answers.
 pub fn router(probe: Probe) -> Router {
-    Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).with_state(probe)
+    let health = Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).with_state(probe);
+    health.route("/metrics", get(metrics))
 }
 
 async fn live() -> Json<Health> {

@@ -4,6 +4,7 @@ pub mod auth;
 pub mod docs;
 pub mod health;
 pub mod mail_requests;
+pub mod metrics;
 pub mod users;
 pub mod version;
 

@@ -3,6 +3,7 @@
 //! Registration and provisioning commit durably. The one transaction that does not is the relay's, see [`outbox`].
 
 pub mod bell;
+pub mod census;
 pub mod durability;
 pub mod idempotency_keys;
 pub mod mail_requests;

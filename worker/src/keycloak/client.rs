@@ -1,11 +1,11 @@
 //! How a question is put to Keycloak: with a token, a deadline, the trace, and some patience.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect::Policy};
 use secrecy::{ExposeSecret as _, SecretString};
-use shared::{address::beneath, trace_context::TraceContext};
+use shared::{address::beneath, metrics, trace_context::TraceContext};
 use url::Url;
 
 use super::{error::KeycloakError, token::TokenSource};
@@ -101,7 +101,10 @@ impl KeycloakClient {
         if let Some(timeout) = question.timeout {
             request = request.timeout(timeout);
         }
+        let began = Instant::now();
         let answer = traced(request.query(question.query)).send().await;
+        let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
+        metrics::asked(question.method.as_str(), status, began.elapsed());
         // The address of a search holds a name or an e-mail address.
         answer.map_err(|source| KeycloakError::Unreachable { doing: question.doing, source: source.without_url() })
     }

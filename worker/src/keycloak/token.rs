@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use shared::metrics;
 use tokio::{sync::Mutex, time::Instant};
 use url::Url;
 
@@ -67,7 +68,10 @@ impl TokenSource {
             ("client_id", &self.client_id),
             ("client_secret", self.client_secret.expose_secret()),
         ];
+        let began = Instant::now();
         let answer = http.post(self.url.clone()).form(&form).send().await;
+        let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
+        metrics::asked("POST", status, began.elapsed());
         let answer =
             answer.map_err(|source| KeycloakError::Unreachable { doing: DOING, source: source.without_url() })?;
         match answer.status() {

@@ -1,0 +1,63 @@
+//! What the api measures.
+
+use std::{sync::LazyLock, time::Duration};
+
+use axum::http::{Method, StatusCode};
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Histogram},
+};
+use shared::metrics::{counter, duration, label, tell_build, watch_pool};
+use sqlx::PgPool;
+
+use crate::registration::{Created, RegisterError};
+
+static REQUESTS: LazyLock<Histogram<f64>> =
+    LazyLock::new(|| duration("http.server.request.duration", "Answering a request"));
+
+static REGISTRATIONS: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    let outcomes = ["created", "replayed", "taken", "other_request", "unavailable"];
+    counter("usher.registrations", "Registrations that were understood", "outcome", outcomes)
+});
+
+/// Lets everything be there before something happens.
+pub fn begin(pool: &PgPool) {
+    tell_build(env!("CARGO_PKG_VERSION"), option_env!("USHER_COMMIT"));
+    watch_pool(pool.clone(), "requests");
+    LazyLock::force(&REGISTRATIONS);
+}
+
+/// `route` as the table of addresses has it; `None` where nothing is.
+pub fn answered(method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
+    let mut labels =
+        vec![label("http.request.method", known(method)), label("http.response.status_code", status.as_u16())];
+    labels.extend(route.map(|route| label("http.route", route)));
+    REQUESTS.record(took.as_secs_f64(), &labels);
+}
+
+/// Anybody can make methods up.
+fn known(method: &Method) -> &str {
+    let standard = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::CONNECT,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::PATCH,
+    ];
+    if standard.contains(method) { method.as_str() } else { "_OTHER" }
+}
+
+pub fn registered(outcome: &Result<Created, RegisterError>) {
+    let outcome = match outcome {
+        Ok(Created { before: false, .. }) => "created",
+        Ok(Created { before: true, .. }) => "replayed",
+        Err(RegisterError::Taken { .. }) => "taken",
+        Err(RegisterError::OtherRequest) => "other_request",
+        Err(RegisterError::Commit(_)) => "unavailable",
+    };
+    REGISTRATIONS.add(1, &[KeyValue::new("outcome", outcome)]);
+}

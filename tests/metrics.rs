@@ -1,0 +1,125 @@
+//! `/metrics` of both binaries, and the table that explains it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
+
+use serde_json::json;
+
+use crate::harness::{
+    collector::Collector,
+    eventually::eventually,
+    fake_keycloak::{Endpoint, FakeKeycloak, Fault},
+    http,
+    process::{Binary, Process},
+    reserved_port::ReservedPort,
+    source::root,
+    system::{PATIENCE, Plan, System},
+};
+
+struct Scene {
+    keycloak: FakeKeycloak,
+    system: System,
+    _api: Process,
+    _worker: Process,
+    ops: [(&'static str, ReservedPort); 2],
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let keycloak = FakeKeycloak::start().await;
+        let system = Plan::on(keycloak.access()).workers(0).start().await;
+        let ops = [("api", ReservedPort::new()), ("worker", ReservedPort::new())];
+        let address = |number: usize| ops[number].1.address().to_string();
+        let api =
+            Binary::api().envs(system.settings()).env("API_OPS_LISTEN", address(0)).env("LOG_FORMAT", "json").start();
+        let worker = Binary::worker().envs(system.settings()).env("WORKER_OPS_LISTEN", address(1)).start();
+        let system = system.by_way_of(&api).await;
+        Self { keycloak, system, _api: api, _worker: worker, ops }
+    }
+
+    /// What one of the two answers.
+    async fn text(&self, binary: &str) -> String {
+        let (_, port) = self.ops.iter().find(|(name, _)| *name == binary).expect("one of the two");
+        let answer = http::client().get(format!("http://{}/metrics", port.address())).send().await.expect("it answers");
+        assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+        answer.text().await.expect("it is text")
+    }
+
+    /// Waits until a line is there.
+    async fn until(&self, binary: &str, line: &str) {
+        eventually(&format!("{binary} says {line}"), PATIENCE, async || {
+            let text = self.text(binary).await;
+            if text.lines().any(|it| it == line) { Ok(()) } else { Err(text) }
+        })
+        .await;
+    }
+}
+
+/// The metrics of a text in Prometheus' format.
+fn names(text: &str) -> BTreeSet<String> {
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let names = types.filter_map(|line| line.split(' ').next()).filter(|name| *name != "target_info");
+    names.map(str::to_owned).collect()
+}
+
+/// The table, by binary.
+fn table() -> BTreeMap<String, BTreeSet<String>> {
+    let mut table = BTreeMap::<String, BTreeSet<String>>::new();
+    let text = fs::read_to_string(root().join("docs/metrics.md")).expect("the table is there");
+    for row in text.lines().filter(|line| line.starts_with("| `")) {
+        let cells = row.split('|').map(str::trim).collect::<Vec<_>>();
+        for binary in cells[2].split(", ") {
+            table.entry(binary.to_owned()).or_default().insert(cells[1].trim_matches('`').to_owned());
+        }
+    }
+    table
+}
+
+#[tokio::test]
+async fn every_metric_is_explained_and_every_explained_one_is_there() {
+    let scene = Scene::set().await;
+    let user = scene.system.register().await;
+    scene.system.until_complete(&user).await;
+    scene.until("worker", "usher_provisioning_runs_total{outcome=\"done\"} 1").await;
+    for (binary, explained) in table() {
+        assert_eq!(names(&scene.text(&binary).await), explained, "{binary}");
+    }
+}
+
+#[tokio::test]
+async fn what_happens_is_counted() {
+    let scene = Scene::set().await;
+    scene.keycloak.fail_next(Endpoint::SendMail, 1, Fault::mail_failed());
+    let user = scene.system.register().await;
+    scene.system.try_register(&user.username, "other@example.org").await;
+    scene.system.post("/users/register", &json!({})).send().await.expect("the api answers");
+    scene.until("api", "usher_registrations_total{outcome=\"created\"} 1").await;
+    scene.until("api", "usher_registrations_total{outcome=\"taken\"} 1").await;
+    let refused = "http_server_request_duration_seconds_count{http_request_method=\"POST\",http_response_status_code=\"422\",http_route=\"/users/register\"} 1";
+    scene.until("api", refused).await;
+
+    scene.system.until_complete(&user).await;
+    scene.until("worker", "usher_provisioning_failures_total{verdict=\"snooze\"} 1").await;
+    scene.until("worker", "usher_registration_completion_duration_seconds_count 1").await;
+    scene.until("worker", "messaging_client_sent_messages_total{outcome=\"confirmed\"} 1").await;
+    let text = [scene.text("worker").await, scene.text("api").await].concat();
+    assert!(!text.contains(&user.username) && !text.contains(&user.id.to_string()), "{text}");
+}
+
+#[tokio::test]
+async fn a_collector_is_told_too() {
+    let (keycloak, collector) = (FakeKeycloak::start().await, Collector::start().await);
+    let system = Plan::on(keycloak.access()).workers(0).start().await;
+    let mut api = Binary::api()
+        .envs(system.settings())
+        .env("LOG_FORMAT", "json")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url())
+        .start();
+    let system = system.by_way_of(&api).await;
+    system.register().await;
+    assert!(api.stop().await.success(), "at the end it is told what it does not know yet");
+    let told = collector.bytes();
+    assert!(told.windows(19).any(|it| it == b"usher.registrations"));
+}
