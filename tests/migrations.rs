@@ -3,13 +3,15 @@
 use futures_util::future::join_all;
 use shared::store::{self, SessionLimits};
 use sqlx::Executor as _;
+use uuid::Uuid;
 
 use crate::harness::{
     database::Database,
     eventually::eventually,
     fake_keycloak::FakeKeycloak,
+    own_name::own_name,
     process::Binary,
-    system::{PATIENCE, Plan},
+    system::{PATIENCE, Plan, Registered},
 };
 
 #[tokio::test]
@@ -59,6 +61,26 @@ async fn a_worker_waits_for_the_schema_that_it_writes_to() {
         store::connect(&system.database.url().into(), 1, SessionLimits::API, "test").expect("the address is good");
     store::migrate(&pool).await.expect("the schema can be brought up to date");
     assert_eq!(system.until_complete(&user).await.mail_attempts, 1);
+}
+
+/// As in a rollout that replaced the workers before the apis. The statement is the one of the first release, as it was.
+#[tokio::test]
+async fn whom_an_api_of_the_first_release_registers_is_served() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).start().await;
+    let username = own_name().replace('_', "-");
+    let user = Registered { id: Uuid::now_v7(), email: format!("{username}@example.org"), username };
+    let statement = "WITH new_user AS (
+                         INSERT INTO users (id, username, email, first_name, last_name, next_attempt_at)
+                         VALUES ($1, $2, $3, 'Ada', 'Lovelace', now() + interval '1 h') RETURNING id)
+                     INSERT INTO outbox (event_id, event_type, user_id, data, trace_context)
+                     SELECT gen_random_uuid(), 'user.created', id, jsonb_build_object('version', 1, 'userId', id), '{}'
+                       FROM new_user";
+    let insert = sqlx::query(statement).bind(user.id).bind(&user.username).bind(&user.email);
+    insert.execute(system.pool()).await.expect("what an older api writes is taken");
+    let row = system.until_complete(&user).await;
+    assert_eq!((row.claim_no, row.mail_attempts), (1, 1), "by its event, at the first go");
+    system.stop().await;
 }
 
 #[tokio::test]

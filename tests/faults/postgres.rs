@@ -10,9 +10,11 @@ use crate::harness::{
     database::Database,
     eventually::eventually,
     fake_keycloak::{Endpoint, FakeKeycloak},
+    http,
     own_postgres::OwnPostgres,
     process::Binary,
     rabbit::Vhost,
+    reserved_port::ReservedPort,
     system::{PATIENCE, Plan, System},
     witness::{Beyond, Witness},
 };
@@ -23,7 +25,9 @@ async fn ends_under_load(end: impl AsyncFnOnce(&mut OwnPostgres)) {
     let keycloak = FakeKeycloak::start().await;
     let mut postgres = OwnPostgres::start().await;
     let database = Database::at(&postgres.url()).await;
-    let system = Plan::on(keycloak.access()).start_with(database, Vhost::create().await).await;
+    let ops = ReservedPort::new();
+    let plan = Plan::on(keycloak.access()).set("API_OPS_LISTEN", &ops.address().to_string());
+    let system = plan.start_with(database, Vhost::create().await).await;
     let mut witness = Witness::of(&system);
     let names = witness.usernames(24);
     let api = system.api_url();
@@ -32,7 +36,9 @@ async fn ends_under_load(end: impl AsyncFnOnce(&mut OwnPostgres)) {
     let fault = async {
         eventually("somebody is registered", PATIENCE, async || count(&system, "true").await > 0).await;
         end(&mut postgres).await;
+        until_ready_is(503, &ops).await;
         postgres.start_again().await;
+        until_ready_is(200, &ops).await;
     };
     tokio::join!(people, fault);
 
@@ -41,6 +47,15 @@ async fn ends_under_load(end: impl AsyncFnOnce(&mut OwnPostgres)) {
     let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
     assert_eq!((report.acknowledged, report.provisioned), (24, 24), "{report}");
     system.stop().await;
+}
+
+/// What the operator's load balancer sees.
+async fn until_ready_is(status: u16, ops: &ReservedPort) {
+    let url = format!("http://{}/health/ready", ops.address());
+    eventually(&format!("the api's readiness is {status}"), PATIENCE, async || {
+        http::client().get(&url).send().await.is_ok_and(|answer| answer.status().as_u16() == status)
+    })
+    .await;
 }
 
 #[tokio::test]
