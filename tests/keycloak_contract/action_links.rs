@@ -98,6 +98,15 @@ async fn a_link_that_ends_too_soon_or_too_late_is_refused(client: Client) {
     }
 }
 
+/// Where there is no such provider, the answer is not the one about an unknown user: by that the worker knows.
+#[tokio::test]
+async fn the_real_one_says_so_where_no_provider_is() {
+    let client = Client::enter(Realm::shared().access()).await;
+    let answer = client.without_provider().await;
+    assert_eq!(answer.status, 404);
+    assert!(!answer.body.to_string().contains("User not found"), "{answer:?}");
+}
+
 /// It is the link that Keycloak would have mailed: it leads through both actions, once.
 #[tokio::test]
 async fn the_link_of_the_real_one_leads_to_a_password() {

@@ -98,6 +98,12 @@ impl Client {
         self.ask(self.http.post(url).json(&body)).await
     }
 
+    /// What is answered at the place of a provider that is not installed.
+    pub(super) async fn without_provider(&self) -> Answer {
+        let url = format!("{}/admin/realms/{}/usher-no-such-provider", self.access.url, self.access.realm);
+        self.ask(self.http.post(url).json(&json!({ "userId": unknown_id() }))).await
+    }
+
     fn user_request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}/{path}", self.access.users_url()))
     }

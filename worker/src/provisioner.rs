@@ -44,7 +44,7 @@ pub struct Provisioner {
     pub due_changed: Notify,
     pool: PgPool,
     keycloak: Arc<KeycloakClient>,
-    mailer: Mailer,
+    mailer: Arc<Mailer>,
     config: ProvisionConfig,
     account_deadline: Duration,
     mail_deadline: Duration,
@@ -97,7 +97,7 @@ impl From<Failure> for Stop {
 }
 
 impl Provisioner {
-    pub fn new(config: &WorkerConfig, pool: PgPool, closing: CancellationToken) -> Result<Self, reqwest::Error> {
+    pub fn new(config: &WorkerConfig, pool: PgPool, closing: CancellationToken) -> anyhow::Result<Self> {
         let keycloak = Arc::new(KeycloakClient::new(&config.keycloak)?);
         Ok(Self {
             breakers: Breakers {
@@ -106,7 +106,7 @@ impl Provisioner {
             },
             due_changed: Notify::new(),
             pool,
-            mailer: Mailer::new(Arc::clone(&keycloak), config.mail.clone()),
+            mailer: Arc::new(Mailer::new(Arc::clone(&keycloak), config.mail.clone())?),
             keycloak,
             account_deadline: config.keycloak.deadline,
             mail_deadline: config.mail.deadline,
@@ -147,6 +147,10 @@ impl Provisioner {
             }
             Err(Stop::Store(error)) => Err(error),
         }
+    }
+
+    pub fn mailer(&self) -> Arc<Mailer> {
+        Arc::clone(&self.mailer)
     }
 
     /// Whether a user who only waits for a mail would get one: always, or as the probe of an open breaker.
@@ -201,12 +205,14 @@ impl Provisioner {
         let Ok(mail) = self.breakers.mail.enter().await else {
             return Err(Failure::MailPaused.into());
         };
+        // On what the lease has beyond its longest step.
+        self.mailer.turn(self.config.lease_margin).await.map_err(|wait| Failure::MailPaced { wait })?;
         let lease_end = Instant::now() + self.config.lease;
         fenced(provisioning::begin_mail(&self.pool, user, self.config.lease).await?)?;
         CrashPoint::ProvisionMailBegun.pass();
         // The one step that cannot be taken back: not on a lease that a long sleep has used up.
         ours_for(self.mail_deadline, lease_end)?;
-        let sent = timeout(self.mail_deadline, self.mailer.send_setup(account)).await;
+        let sent = timeout(self.mail_deadline, self.mailer.send_setup(user, account)).await;
         let sent = sent.map_or(Err(Failure::TooSlow { step: Step::Mail }), |sent| sent.map_err(Failure::Mail));
         report(&sent, mail, keycloak);
         sent?;
@@ -229,7 +235,11 @@ impl Provisioner {
         let error = failure.describe();
         let cause = Cause { error: &error, mail_answered: failure.answers_a_mail() };
         let verdict = failure.verdict(self.circumstances(user, failure, &error));
-        tracing::warn!(attempts = user.attempts, ?verdict, error = chain(failure), "not done yet");
+        if failure.needs_an_operator() {
+            tracing::error!(error = chain(failure), "no mail leaves until an operator has looked");
+        } else {
+            tracing::warn!(attempts = user.attempts, ?verdict, error = chain(failure), "not done yet");
+        }
         let spent = u32::try_from(user.attempts).is_ok_and(|attempts| attempts >= self.config.max_attempts);
         let (delay, attempt) = match verdict {
             Verdict::Park { reason } => return self.park(user, reason, cause).await,
@@ -260,7 +270,8 @@ impl Provisioner {
         let mut evidence = self.evidence();
         Circumstances {
             again: user.last_error.as_deref() == Some(error),
-            others_alike: failure.refusal().is_some_and(|refusal| evidence.account_refused(user.id, refusal)),
+            others_alike: failure.refusal().is_some_and(|refusal| evidence.account_refused(user.id, refusal))
+                || failure.mail_refusal().is_some_and(|refusal| evidence.mail_refused(user.id, &refusal)),
             others_served: failure.blame() == Blame::Mail && evidence.mail_failed(user.id),
         }
     }
