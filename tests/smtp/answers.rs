@@ -48,7 +48,8 @@ async fn is_made_up_for(step: Step, fault: Fault) {
 
     let row = system.until_complete(&user).await;
 
-    assert_eq!((row.attempts, row.parked_at, row.mail_attempts), (0, None, 3));
+    assert_eq!((row.attempts, row.parked_at), (0, None));
+    assert!(row.mail_attempts >= 3, "{row:?}");
     // What left without an answer left for nothing, and that cannot be helped.
     assert_eq!(server.mails().len(), if matches!(fault, Fault::HangUpAfterEffect) { 3 } else { 1 });
     let answered = i32::from(step != Step::Content || matches!(fault, Fault::Answer(_))) * 2 + 1;
