@@ -3,6 +3,7 @@
 
 mod answers;
 mod journey;
+mod languages;
 mod letters;
 mod links;
 mod sessions;

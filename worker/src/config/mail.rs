@@ -1,10 +1,13 @@
 //! The set-up mail, and who sends it.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use lettre::message::Mailbox;
 use serde::Deserialize;
-use shared::config::{Environment, Setting};
+use shared::{
+    config::{Environment, Setting},
+    telemetry::chain,
+};
 use url::Url;
 
 use super::{
@@ -14,6 +17,7 @@ use super::{
 };
 use crate::mailer::template::Templates;
 
+const LINK_LIFESPAN: Duration = Duration::from_hours(12);
 /// As long as our provider in Keycloak hands links out for.
 const LINK_LIFESPANS: std::ops::RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(30 * 24);
 
@@ -44,9 +48,7 @@ pub enum MailVia {
 pub struct OwnMail {
     pub from: Mailbox,
     pub reply_to: Option<Mailbox>,
-    /// What the mail says the account is for.
-    pub product: String,
-    pub templates: Arc<Templates>,
+    pub text: MailText,
     pub server: SmtpConfig,
 }
 
@@ -62,6 +64,16 @@ pub struct MailSection {
     from: Option<String>,
     reply_to: Option<String>,
     product: Option<String>,
+    templates: Option<String>,
+    locale: Option<String>,
+}
+
+/// What a mail of our own says, whoever it is from.
+#[derive(Debug, Clone)]
+pub struct MailText {
+    /// What the mail says the account is for.
+    pub product: String,
+    pub templates: Arc<Templates>,
 }
 
 impl MailSection {
@@ -73,7 +85,7 @@ impl MailSection {
         let client_id =
             environment.required("KEYCLOAK_MAIL_CLIENT_ID (or KEYCLOAK_CLIENT_ID)", keycloak.mail_client_id());
         let redirect_uri = environment.required("MAIL_REDIRECT_URI", raw.redirect_uri.clone());
-        let link_lifespan = environment.or("MAIL_LINK_LIFESPAN", raw.link_lifespan.clone(), seconds(12 * 3600));
+        let link_lifespan = environment.or("MAIL_LINK_LIFESPAN", raw.link_lifespan.clone(), LINK_LIFESPAN);
         let deadline = environment.or("MAIL_DEADLINE", raw.deadline.clone(), seconds(15));
         let per_second = raw.rate.clone().map(|rate| environment.required("MAIL_RATE", Some(rate)));
         let via = raw.via(environment);
@@ -85,6 +97,14 @@ impl MailSection {
             deadline: deadline?,
             per_second: per_second.map_or(Some(None), |rate| rate.map(Some))?,
         })
+    }
+
+    /// The words alone, and how long the links in them work, for who only wants to see them.
+    pub fn preview(environment: &mut Environment) -> Option<(MailText, Duration)> {
+        let raw: Self = environment.section(Self::PREFIX);
+        let link_lifespan = environment.or("MAIL_LINK_LIFESPAN", raw.link_lifespan, LINK_LIFESPAN);
+        let text = MailText::read(environment, raw.product, raw.templates, raw.locale);
+        text.zip(link_lifespan)
     }
 
     /// What the other way needs is not looked at.
@@ -101,15 +121,31 @@ impl MailSection {
     fn own(self, environment: &mut Environment) -> Option<OwnMail> {
         let from: Option<Sender> = environment.required("MAIL_FROM", self.from);
         let reply_to = self.reply_to.map(|reply_to| environment.required::<Sender>("MAIL_REPLY_TO", Some(reply_to)));
-        let product = environment.or("MAIL_PRODUCT", self.product, "Usher".to_owned());
+        let text = MailText::read(environment, self.product, self.templates, self.locale);
         let server = SmtpSection::read(environment);
         Some(OwnMail {
             from: from?.0,
             reply_to: reply_to.map_or(Some(None), |reply_to| reply_to.map(|sender| Some(sender.0)))?,
-            product: product?,
-            templates: Arc::new(Templates::embedded()),
+            text: text?,
             server: server?,
         })
+    }
+}
+
+impl MailText {
+    fn read(
+        environment: &mut Environment,
+        product: Option<String>,
+        templates: Option<String>,
+        locale: Option<String>,
+    ) -> Option<Self> {
+        let product = environment.or("MAIL_PRODUCT", product, "Usher".to_owned());
+        let folder: Option<String> = templates.and_then(|folder| environment.required("MAIL_TEMPLATES", Some(folder)));
+        let locale = environment.or("MAIL_LOCALE", locale, "en".to_owned())?;
+        let templates = Templates::load(folder.as_deref().map(Path::new), &locale.to_ascii_lowercase());
+        let told = |error| environment.fault(format!("MAIL_TEMPLATES or MAIL_LOCALE: {}", chain(&error)));
+        let templates = templates.map_or_else(told, Some);
+        Some(Self { product: product?, templates: Arc::new(templates?) })
     }
 }
 

@@ -1,11 +1,12 @@
 //! The set-up mail, by one of two ways: Keycloak composes and sends it (`MAIL_VIA=keycloak`), or we do (`smtp`).
 //!
 //! [`keycloak`] asks for it and waits; [`own`] asks for the link alone, writes the [`letter`] from a [`template`], and
-//! hands it to our own mail server. [`pace`] keeps to what the mail server's owner allows, [`error`] is what goes wrong.
+//! hands it to our own mail server. [`pace`] keeps to what the mail server's owner allows, [`error`] is what goes wrong, and [`preview`] shows it all to an operator.
 
 pub mod error;
 pub mod letter;
 pub mod pace;
+pub mod preview;
 pub mod template;
 
 mod keycloak;

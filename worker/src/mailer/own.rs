@@ -1,6 +1,6 @@
 //! Our own mail, with Keycloak's link in it.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
@@ -13,7 +13,7 @@ use shared::{
 use super::{
     error::MailError,
     letter::Letter,
-    template::{Lifespan, Templates, Variables},
+    template::{Lifespan, Variables},
 };
 use crate::{
     config::mail::{MailConfig, OwnMail},
@@ -26,14 +26,13 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 pub(super) struct OwnPost {
     server: SmtpClient,
-    templates: Arc<Templates>,
     mail: OwnMail,
 }
 
 impl OwnPost {
     pub(super) fn new(mail: &OwnMail) -> anyhow::Result<Self> {
         let server = SmtpClient::new(mail.server.clone()).context("the TLS of the mail server cannot be set up")?;
-        Ok(Self { server, templates: Arc::clone(&mail.templates), mail: mail.clone() })
+        Ok(Self { server, mail: mail.clone() })
     }
 
     pub(super) async fn deliver(
@@ -50,14 +49,17 @@ impl OwnPost {
             lifespan: config.link_lifespan,
         };
         let link = keycloak.action_link(&link).await.map_err(MailError::Link)?;
-        let words = self.templates.password_setup(&Variables {
-            product: &self.mail.product,
-            username: &user.username,
-            first_name: &user.first_name,
-            last_name: &user.last_name,
-            link: link.expose_secret(),
-            lifespan: Lifespan::of(config.link_lifespan),
-        })?;
+        let words = self.mail.text.templates.password_setup(
+            user.locale.as_deref(),
+            &Variables {
+                product: &self.mail.text.product,
+                username: &user.username,
+                first_name: &user.first_name,
+                last_name: &user.last_name,
+                link: link.expose_secret(),
+                lifespan: Lifespan::of(config.link_lifespan),
+            },
+        )?;
         let letter = Letter::compose(&self.mail, user, words)?;
         self.server.send(&letter.envelope, &letter.content).await.map_err(MailError::Smtp)
     }
