@@ -36,6 +36,7 @@ mod lease;
 mod mail;
 mod provisioning;
 mod shutdown;
+mod smtp;
 mod token;
 
 mod metrics;

@@ -6,6 +6,7 @@
 //! `first_user` proves that it works.
 
 mod account;
+mod action_link;
 mod addresses;
 mod build;
 mod cargo;

@@ -12,7 +12,10 @@ use super::{
     query, within,
 };
 use crate::{
-    domain::user::{NewUser, Progress, UserId},
+    domain::{
+        locale::Locale,
+        user::{NewUser, Progress, UserId},
+    },
     event::{self, EventType},
     trace_context::TraceContext,
 };
@@ -85,8 +88,8 @@ async fn insert(
         sqlx::query_scalar!(
             r#"
         WITH new_user AS (
-            INSERT INTO users (id, username, email, first_name, last_name, next_attempt_at)
-            VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))
+            INSERT INTO users (id, username, email, first_name, last_name, locale, next_attempt_at)
+            VALUES ($1, $2, $3, $4, $5, $14, now() + make_interval(secs => $6))
             ON CONFLICT DO NOTHING
             RETURNING id, created_at
         ), event AS (
@@ -112,6 +115,7 @@ async fn insert(
             with.key.map(|keyed| keyed.key.hash().to_vec()),
             with.key.map(|_| user.fingerprint().to_vec()),
             with.key.map_or(0.0, |keyed| keyed.ttl.as_secs_f64()),
+            user.locale.as_ref().map(Locale::as_str),
         )
         .fetch_optional(connection),
     );
