@@ -1,0 +1,5 @@
+//! Asking: by a client that costs little of the machine that it shares with what it measures.
+
+pub(crate) mod client;
+pub(crate) mod closed;
+pub(crate) mod person;

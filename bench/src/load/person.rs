@@ -1,0 +1,21 @@
+//! People whom nobody has registered yet.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The name of the next one. Names come in no order, as those of people do: an index is entered anywhere.
+pub(crate) fn name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("p{:016x}", scatter(NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// The finalizer of splitmix64: no two numbers become one.
+fn scatter(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
+/// The body of a registration.
+pub(crate) fn body(name: &str) -> String {
+    format!(r#"{{"username":"{name}","email":"{name}@example.org","firstName":"Ada","lastName":"Lovelace"}}"#)
+}

@@ -1,0 +1,4 @@
+//! What Usher is compared with.
+
+pub(crate) mod handler;
+pub(crate) mod pgbench;
