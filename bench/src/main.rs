@@ -25,6 +25,7 @@ use crate::options::{Command, Options};
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     match Box::pin(run(Options::parse().command)).await {
         Ok(code) => code,
         Err(error) => {

@@ -10,12 +10,14 @@ pub(crate) struct Plan {
     pub(crate) rounds: usize,
     pub(crate) warm_up: Duration,
     pub(crate) length: Duration,
+    /// How much of what is counted in pieces is done: all of it, or a part that shows that it works.
+    pub(crate) share: usize,
 }
 
 impl Plan {
     pub(crate) fn new(quick: bool) -> Self {
-        let (rounds, length) = if quick { (2, 1_500) } else { (5, 2_500) };
-        Self { rounds, warm_up: Duration::from_millis(500), length: Duration::from_millis(length) }
+        let (rounds, length, share) = if quick { (2, 1_500, 10) } else { (5, 2_500, 1) };
+        Self { rounds, warm_up: Duration::from_millis(500), length: Duration::from_millis(length), share }
     }
 }
 

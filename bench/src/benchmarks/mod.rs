@@ -1,5 +1,7 @@
 //! The benchmarks, a file for each, in the order in which a user meets what they measure.
 
+mod deliver;
+mod drain;
 mod footprint;
 mod register;
 
@@ -15,7 +17,7 @@ use crate::{
     row::Row,
 };
 
-const ALL: [&str; 2] = ["register", "footprint"];
+const ALL: [&str; 4] = ["register", "drain", "deliver", "footprint"];
 
 /// Measures what was chosen and tells what came out. Missing a goal is a result, not a failure.
 pub(crate) async fn run(choice: &Choice) -> Result<ExitCode> {
@@ -38,6 +40,8 @@ pub(crate) async fn run(choice: &Choice) -> Result<ExitCode> {
 async fn measure(name: &str, ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     match name {
         "register" => register::measure(ground, plan).await,
+        "drain" => drain::measure(ground, plan).await,
+        "deliver" => deliver::measure(ground, plan).await,
         "footprint" => footprint::measure(ground, plan).await,
         _ => bail!("no benchmark has this name"),
     }

@@ -3,7 +3,9 @@
 pub(crate) mod database;
 pub(crate) mod machine;
 pub(crate) mod process;
+pub(crate) mod relay;
 pub(crate) mod settings;
+pub(crate) mod vhost;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,7 @@ use anyhow::{Context as _, Result};
 
 pub(crate) use database::Database;
 pub(crate) use settings::Settings;
+pub(crate) use vhost::Vhost;
 
 /// Where everything lies.
 pub(crate) struct Ground {

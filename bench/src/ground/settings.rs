@@ -10,6 +10,7 @@ use serde::Deserialize;
 pub(crate) struct Settings {
     pub(crate) database_url: String,
     pub(crate) amqp_url: String,
+    pub(crate) rabbitmq_management_url: String,
     pub(crate) keycloak_url: String,
     keycloak_realm: String,
     keycloak_client_id: String,

@@ -2,4 +2,5 @@
 
 pub(crate) mod client;
 pub(crate) mod closed;
+pub(crate) mod open;
 pub(crate) mod person;

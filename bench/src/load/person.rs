@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anyhow::Result;
+use shared::domain::{email::EmailAddress, name::PersonName, user::NewUser, username::Username};
+
 /// The name of the next one. Names come in no order, as those of people do: an index is entered anywhere.
 pub(crate) fn name() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -18,4 +21,14 @@ fn scatter(number: u64) -> u64 {
 /// The body of a registration.
 pub(crate) fn body(name: &str) -> String {
     format!(r#"{{"username":"{name}","email":"{name}@example.org","firstName":"Ada","lastName":"Lovelace"}}"#)
+}
+
+/// The same person, parsed.
+pub(crate) fn parsed(name: &str) -> Result<NewUser> {
+    Ok(NewUser {
+        username: Username::parse(name)?,
+        email: EmailAddress::parse(&format!("{name}@example.org"))?,
+        first_name: PersonName::parse("Ada")?,
+        last_name: PersonName::parse("Lovelace")?,
+    })
 }
