@@ -31,6 +31,9 @@ pub(crate) struct Choice {
     /// Few and short rounds: shows that everything works, and measures little
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Also what takes long: ten million users
+    #[arg(long)]
+    pub(crate) full: bool,
     /// Where the table and the charts are written
     #[arg(long)]
     pub(crate) report: Option<PathBuf>,

@@ -12,12 +12,14 @@ pub(crate) struct Plan {
     pub(crate) length: Duration,
     /// How much of what is counted in pieces is done: all of it, or a part that shows that it works.
     pub(crate) share: usize,
+    /// With sizes that take long to make.
+    pub(crate) full: bool,
 }
 
 impl Plan {
-    pub(crate) fn new(quick: bool) -> Self {
+    pub(crate) fn new(quick: bool, full: bool) -> Self {
         let (rounds, length, share) = if quick { (2, 1_500, 10) } else { (5, 2_500, 1) };
-        Self { rounds, warm_up: Duration::from_millis(500), length: Duration::from_millis(length), share }
+        Self { rounds, warm_up: Duration::from_millis(500), length: Duration::from_millis(length), share, full }
     }
 }
 
@@ -85,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn sides_take_turns_and_the_first_turn_does_not_count() {
-        let plan = Plan { rounds: 2, ..Plan::new(true) };
+        let plan = Plan { rounds: 2, ..Plan::new(true, false) };
         let mut turns = String::new();
         let samples = interleave(plan, &['a', 'b'], async |side| {
             turns.push(side);

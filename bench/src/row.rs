@@ -19,7 +19,12 @@ pub(crate) struct Row {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Goal {
     RatioAtLeast(f64),
+    RatioAtMost(f64),
     AtMost(f64),
+    /// And the ratio no more than the second.
+    AtMostAndFlat(f64, f64),
+    /// No more than the reference and this.
+    AtMostBeyond(f64),
     /// Shown for comparison.
     Nothing,
 }
@@ -46,9 +51,13 @@ impl Row {
 
     /// `None` when nothing is asked.
     pub(crate) fn met(&self) -> Option<bool> {
+        let (ours, reference) = (self.ours.median(), self.reference.as_ref().map(Sample::median));
         match self.goal {
             Goal::RatioAtLeast(least) => self.ratio().map(|ratio| ratio >= least),
-            Goal::AtMost(most) => Some(self.ours.median() <= most),
+            Goal::RatioAtMost(most) => self.ratio().map(|ratio| ratio <= most),
+            Goal::AtMost(most) => Some(ours <= most),
+            Goal::AtMostAndFlat(most, flat) => self.ratio().map(|ratio| ours <= most && ratio <= flat),
+            Goal::AtMostBeyond(more) => reference.map(|reference| ours <= reference + more),
             Goal::Nothing => None,
         }
     }
@@ -56,7 +65,10 @@ impl Row {
     pub(crate) fn goal_text(&self) -> String {
         match self.goal {
             Goal::RatioAtLeast(least) => format!("ratio ≥ {least}"),
+            Goal::RatioAtMost(most) => format!("ratio ≤ {most}"),
             Goal::AtMost(most) => format!("≤ {most} {}", self.unit),
+            Goal::AtMostAndFlat(most, flat) => format!("≤ {most} {}, ratio ≤ {flat}", self.unit),
+            Goal::AtMostBeyond(more) => format!("≤ reference + {more} {}", self.unit),
             Goal::Nothing => String::new(),
         }
     }
@@ -85,9 +97,14 @@ mod tests {
     fn a_goal_is_met_or_not() {
         let row = Row::new("register", "16", &Sample::of([90.0]), "/s").beside("bare", &Sample::of([100.0]));
         assert_eq!(row.met(), None);
-        for (goal, met) in
-            [(Goal::RatioAtLeast(0.9), true), (Goal::RatioAtLeast(0.95), false), (Goal::AtMost(90.0), true)]
-        {
+        for (goal, met) in [
+            (Goal::RatioAtLeast(0.9), true),
+            (Goal::RatioAtLeast(0.95), false),
+            (Goal::RatioAtMost(0.8), false),
+            (Goal::AtMost(90.0), true),
+            (Goal::AtMostAndFlat(90.0, 0.8), false),
+            (Goal::AtMostBeyond(-20.0), false),
+        ] {
             let row = Row::new("register", "16", &row.ours, "/s").beside("bare", &Sample::of([100.0])).goal(goal);
             assert_eq!(row.met(), Some(met), "{goal:?}");
         }

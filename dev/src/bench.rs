@@ -22,6 +22,9 @@ pub(crate) struct Options {
     /// Few and short rounds, to see that everything works; writes no page
     #[arg(long)]
     quick: bool,
+    /// Also what takes long: ten million users
+    #[arg(long)]
+    full: bool,
 }
 
 pub(crate) async fn run(stack: &Stack, options: &Options) -> Result<ExitCode> {
@@ -31,7 +34,7 @@ pub(crate) async fn run(stack: &Stack, options: &Options) -> Result<ExitCode> {
     let release = stack.binaries.parent().context("cargo dev has no directory")?.join("release/usher-bench");
     let mut command = Command::new(release);
     command.arg("run").args(&options.name).envs(env_file::variables(stack)).kill_on_drop(true);
-    let flags = [("--json", options.json), ("--quick", options.quick)];
+    let flags = [("--json", options.json), ("--quick", options.quick), ("--full", options.full)];
     command.args(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| flag));
     if options.name.is_none() && !options.quick {
         command.arg("--report").arg(stack.root.join(REPORT));

@@ -3,7 +3,12 @@
 mod deliver;
 mod drain;
 mod footprint;
+mod journey;
+mod provision;
 mod register;
+mod register_latency;
+mod scale;
+mod workers;
 
 use std::{process::ExitCode, time::Instant};
 
@@ -17,7 +22,8 @@ use crate::{
     row::Row,
 };
 
-const ALL: [&str; 4] = ["register", "drain", "deliver", "footprint"];
+const ALL: [&str; 9] =
+    ["register", "register-latency", "drain", "deliver", "provision", "journey", "scale", "workers", "footprint"];
 
 /// Measures what was chosen and tells what came out. Missing a goal is a result, not a failure.
 pub(crate) async fn run(choice: &Choice) -> Result<ExitCode> {
@@ -25,7 +31,7 @@ pub(crate) async fn run(choice: &Choice) -> Result<ExitCode> {
     if chosen.is_empty() {
         bail!("there are these benchmarks: {}", ALL.join(", "));
     }
-    let (ground, plan, began) = (Ground::find()?, Plan::new(choice.quick), Instant::now());
+    let (ground, plan, began) = (Ground::find()?, Plan::new(choice.quick, choice.full), Instant::now());
     let mut report = Report::begin(machine::describe(&ground).await?, choice);
     for name in chosen {
         eprintln!("measuring {name} ({} s so far)", began.elapsed().as_secs());
@@ -42,6 +48,11 @@ async fn measure(name: &str, ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
         "register" => register::measure(ground, plan).await,
         "drain" => drain::measure(ground, plan).await,
         "deliver" => deliver::measure(ground, plan).await,
+        "register-latency" => register_latency::measure(ground, plan).await,
+        "provision" => provision::measure(ground, plan).await,
+        "journey" => journey::measure(ground, plan).await,
+        "scale" => scale::measure(ground, plan).await,
+        "workers" => workers::measure(ground, plan).await,
         "footprint" => footprint::measure(ground, plan).await,
         _ => bail!("no benchmark has this name"),
     }

@@ -27,6 +27,21 @@ pub(crate) fn load() -> String {
     load.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
 }
 
+/// Ticks of all processors so far: busy, and in all.
+pub(crate) fn processors() -> Result<(u64, u64)> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().next().unwrap_or_default();
+    let ticks: Vec<u64> = line.split_whitespace().skip(1).take(8).filter_map(|it| it.parse().ok()).collect();
+    let (all, idle): (u64, u64) = (ticks.iter().sum(), ticks.iter().skip(3).take(2).sum());
+    Ok((all - idle, all))
+}
+
+/// Which part of the machine was busy since then, whoever made it so.
+pub(crate) fn busy_since((busy, all): (u64, u64)) -> Result<f64> {
+    let (busy_now, all_now) = processors()?;
+    Ok((busy_now - busy) as f64 / (all_now - all).max(1) as f64)
+}
+
 fn field(file: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(file).ok()?;
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_once(':'))?.1;

@@ -1,9 +1,13 @@
 //! What a benchmark runs on. Everything that a run writes to belongs to it, and is made anew.
 
+pub(crate) mod backlog;
 pub(crate) mod database;
 pub(crate) mod machine;
+pub(crate) mod mail_sink;
 pub(crate) mod process;
+pub(crate) mod realm;
 pub(crate) mod relay;
+pub(crate) mod scene;
 pub(crate) mod settings;
 pub(crate) mod vhost;
 

@@ -13,10 +13,13 @@ pub(crate) struct Settings {
     pub(crate) rabbitmq_management_url: String,
     pub(crate) keycloak_url: String,
     keycloak_realm: String,
-    keycloak_client_id: String,
-    keycloak_client_secret: String,
-    keycloak_admin_client_id: String,
-    keycloak_admin_client_secret: String,
+    pub(crate) keycloak_client_id: String,
+    pub(crate) keycloak_client_secret: String,
+    pub(crate) keycloak_admin_client_id: String,
+    pub(crate) keycloak_admin_client_secret: String,
+    /// Of the realm `master`.
+    pub(crate) keycloak_admin: String,
+    pub(crate) keycloak_admin_password: String,
     mail_redirect_uri: String,
 }
 

@@ -85,9 +85,13 @@ fn goals(date: &str, rows: &[Row]) -> String {
 const LONGEST: f64 = 3.0;
 
 fn reached(row: &Row) -> Option<f64> {
+    let ours = row.ours.median();
     match row.goal {
         Goal::RatioAtLeast(least) => row.ratio().map(|ratio| ratio / least),
-        Goal::AtMost(most) => Some(most / row.ours.median()),
+        Goal::RatioAtMost(most) => row.ratio().map(|ratio| most / ratio),
+        Goal::AtMost(most) => Some(most / ours),
+        Goal::AtMostAndFlat(most, flat) => row.ratio().map(|ratio| (most / ours).min(flat / ratio)),
+        Goal::AtMostBeyond(more) => row.reference.as_ref().map(|reference| (reference.median() + more) / ours),
         Goal::Nothing => None,
     }
 }
