@@ -14,9 +14,8 @@ use shared::{
     domain::user::UserId,
     store::{
         bell::Bell,
-        registrations::{self, Attendant, Registered},
+        registrations::{self, Registered},
     },
-    trace_context::TraceContext,
 };
 use sqlx::PgPool;
 use tokio::{
@@ -97,11 +96,9 @@ async fn one(database: &Database, bell: &Bell, delivered: &Times, rate: u32, cou
 }
 
 async fn register(pool: PgPool, bell: Bell, committed: Times) -> Result<()> {
-    let user = person::parsed(&person::name())?;
-    let trace = TraceContext::default();
-    let with = Attendant { trace: &trace, event_grace: Duration::from_secs(15), key: None };
+    let candidate = person::candidate()?;
     let mut connection = pool.acquire().await?;
-    let registered = registrations::register(&mut connection, &user, with).await?;
+    let registered = registrations::register(&mut connection, &candidate, Duration::from_secs(15)).await?;
     let at = Instant::now();
     bell.ring();
     if let Registered::Created { id, .. } = registered {

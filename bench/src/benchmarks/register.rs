@@ -16,7 +16,10 @@ const CONNECTIONS: [usize; 2] = [16, 64];
 
 #[derive(Clone, Copy)]
 enum Side {
-    Usher,
+    /// As it is delivered.
+    Grouped,
+    /// With a writer for each request.
+    OneByOne,
     Bare,
     Pgbench,
 }
@@ -24,15 +27,19 @@ enum Side {
 pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     let database = Database::fresh(&ground.settings.database_url).await?;
     let settings = ground.settings.of_usher(&database.url);
-    let usher = Process::api(ground, settings.clone()).await?;
+    let grouped = Process::api(ground, settings.clone()).await?;
+    let mut alone = settings.clone();
+    alone.insert("API_REGISTER_WRITERS".to_owned(), "10000".to_owned());
+    let alone = Process::api(ground, alone).await?;
     let bare = Process::handler(ground, settings).await?;
     let mut rows = Vec::new();
     for connections in CONNECTIONS {
-        let sides = [Side::Usher, Side::Bare, Side::Pgbench];
+        let sides = [Side::Grouped, Side::OneByOne, Side::Bare, Side::Pgbench];
         let samples = interleave(plan, &sides, async |side| {
             database.empty().await?;
             let rate = match side {
-                Side::Usher => closed::registrations(usher.address, connections, plan).await?,
+                Side::Grouped => closed::registrations(grouped.address, connections, plan).await?,
+                Side::OneByOne => closed::registrations(alone.address, connections, plan).await?,
                 Side::Bare => closed::registrations(bare.address, connections, plan).await?,
                 Side::Pgbench => pgbench::registrations(ground, &database, connections, plan).await?,
             };
@@ -41,17 +48,19 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
         let samples: Vec<Sample> = samples.await?.into_iter().map(|[sample]| sample).collect();
         rows.extend(rows_of(connections, &samples));
     }
-    usher.stop().await?;
+    grouped.stop().await?;
+    alone.stop().await?;
     bare.stop().await?;
     database.remove().await?;
     Ok(rows)
 }
 
 fn rows_of(connections: usize, samples: &[Sample]) -> Vec<Row> {
-    let [usher, bare, pgbench] = samples else { return Vec::new() };
-    let row = |line: &str| Row::new(NAME, format!("{connections} connections, {line}"), usher, "/s");
+    let [grouped, alone, bare, pgbench] = samples else { return Vec::new() };
+    let row = |line: &str, ours| Row::new(NAME, format!("{connections} connections, {line}"), ours, "/s");
     vec![
-        row("one by one").beside("bare handler", bare).goal(Goal::RatioAtLeast(0.95)),
-        row("one by one, pgbench").beside("pgbench", pgbench),
+        row("one by one", alone).beside("bare handler", bare).goal(Goal::RatioAtLeast(0.95)),
+        row("in groups", grouped).beside("bare handler", bare).goal(Goal::RatioAtLeast(1.5)),
+        row("in groups", grouped).beside("pgbench", pgbench).goal(Goal::RatioAtLeast(1.0)),
     ]
 }

@@ -7,11 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use shared::{
     domain::user::UserId,
-    store::{
-        outbox, provisioning,
-        registrations::{self, Attendant},
-    },
-    trace_context::TraceContext,
+    store::{outbox, provisioning, registrations},
 };
 use sqlx::{Executor as _, PgPool};
 use tokio::time::Instant;
@@ -104,9 +100,7 @@ async fn at_this_size(pool: &PgPool) -> Result<Measured> {
     let look = times(TIMES, async |_| provisioning::due(pool, DUE, true).await.map(drop)).await?;
     let claim = times(TIMES, async |n| provisioning::claim(pool, people[n], LEASE, true).await.map(drop)).await?;
     let register = times(TIMES, async |_| {
-        let (user, trace) = (person::parsed(&person::name())?, TraceContext::default());
-        let with = Attendant { trace: &trace, event_grace: LEASE, key: None };
-        registrations::register(&mut *pool.acquire().await?, &user, with).await?;
+        registrations::register(&mut *pool.acquire().await?, &person::candidate()?, LEASE).await?;
         anyhow::Ok(())
     });
     let register = register.await?;

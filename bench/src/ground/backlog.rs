@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use shared::{
-    store::registrations::{self, Attendant},
-    trace_context::TraceContext,
-};
+use shared::store::registrations;
 
 use super::Database;
 use crate::load::person;
@@ -18,9 +15,7 @@ const GRACE: Duration = Duration::from_hours(1);
 pub(crate) async fn register(database: &Database, people: usize) -> Result<()> {
     let mut transaction = database.pool.begin().await?;
     for _ in 0..people {
-        let (user, trace) = (person::parsed(&person::name())?, TraceContext::default());
-        let with = Attendant { trace: &trace, event_grace: GRACE, key: None };
-        registrations::register(&mut transaction, &user, with).await?;
+        registrations::register(&mut transaction, &person::candidate()?, GRACE).await?;
     }
     Ok(transaction.commit().await?)
 }

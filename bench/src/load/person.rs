@@ -3,7 +3,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
-use shared::domain::{email::EmailAddress, name::PersonName, user::NewUser, username::Username};
+use shared::{
+    domain::{
+        email::EmailAddress,
+        name::PersonName,
+        user::{NewUser, UserId},
+        username::Username,
+    },
+    store::registrations::Candidate,
+    trace_context::TraceContext,
+};
 
 /// The name of the next one. Names come in no order, as those of people do: an index is entered anywhere.
 pub(crate) fn name() -> String {
@@ -23,12 +32,14 @@ pub(crate) fn body(name: &str) -> String {
     format!(r#"{{"username":"{name}","email":"{name}@example.org","firstName":"Ada","lastName":"Lovelace"}}"#)
 }
 
-/// The same person, parsed.
-pub(crate) fn parsed(name: &str) -> Result<NewUser> {
-    Ok(NewUser {
-        username: Username::parse(name)?,
+/// The next one, as the api hands people to the store.
+pub(crate) fn candidate() -> Result<Candidate> {
+    let name = name();
+    let user = NewUser {
+        username: Username::parse(&name)?,
         email: EmailAddress::parse(&format!("{name}@example.org"))?,
         first_name: PersonName::parse("Ada")?,
         last_name: PersonName::parse("Lovelace")?,
-    })
+    };
+    Ok(Candidate { id: UserId::generate(), user, trace: TraceContext::default(), key: None })
 }

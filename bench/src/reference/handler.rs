@@ -13,8 +13,13 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::{
-    domain::{email::EmailAddress, name::PersonName, user::NewUser, username::Username},
-    store::registrations::{self, Attendant, Registered},
+    domain::{
+        email::EmailAddress,
+        name::PersonName,
+        user::{NewUser, UserId},
+        username::Username,
+    },
+    store::registrations::{self, Candidate, Registered},
     trace_context::TraceContext,
 };
 use sqlx::{PgPool, postgres::PgPoolOptions};
@@ -22,6 +27,7 @@ use tokio::net::TcpListener;
 
 /// As many as the api has by default.
 const CONNECTIONS: u32 = 10;
+const GRACE: Duration = Duration::from_secs(15);
 
 #[derive(Deserialize)]
 struct Settings {
@@ -48,10 +54,9 @@ pub(crate) async fn serve(listen: SocketAddr) -> Result<()> {
 
 async fn register(State(pool): State<PgPool>, Json(body): Json<Body>) -> Result<(StatusCode, Json<Value>), StatusCode> {
     let user = parse(&body).map_err(|_| StatusCode::UNPROCESSABLE_ENTITY)?;
-    let trace = TraceContext::default();
-    let with = Attendant { trace: &trace, event_grace: Duration::from_secs(15), key: None };
+    let candidate = Candidate { id: UserId::generate(), user, trace: TraceContext::default(), key: None };
     let mut connection = pool.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-    match registrations::register(&mut connection, &user, with).await {
+    match registrations::register(&mut connection, &candidate, GRACE).await {
         Ok(Registered::Created { id, created_at }) => {
             Ok((StatusCode::CREATED, Json(json!({ "id": id, "createdAt": created_at }))))
         }

@@ -14,7 +14,7 @@ use crate::{
     rounds::Plan,
 };
 
-const STORE: &str = include_str!("../../../shared/src/store/registrations.rs");
+const STORE: &str = include_str!("../../../shared/src/store/registrations/mod.rs");
 
 /// What stands for each parameter; the last one first, because `$1` is also the beginning of `$13`.
 const VALUES: [&str; 13] = [
