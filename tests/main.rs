@@ -12,6 +12,7 @@ mod conformance;
 mod connections;
 mod database;
 mod enumeration;
+mod grouping;
 mod http;
 mod idempotency;
 mod limits;
