@@ -15,7 +15,7 @@ use crate::{
     topology,
 };
 
-/// Leases that nobody loses on a busy machine.
+/// Two at once for each worker, so that all four have work.
 fn plan(keycloak: &FakeKeycloak) -> Plan {
     Plan::on(keycloak.access()).set("PROVISION_CONCURRENCY", "2")
 }

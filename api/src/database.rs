@@ -11,6 +11,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
+use tokio_util::task::TaskTracker;
 
 /// Long enough for a loaded server, short enough to be an answer. The server's own limit on a statement does not help
 /// against a server that is frozen or cut off.
@@ -29,6 +30,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 pub struct Database {
     pool: PgPool,
     turns: Arc<Semaphore>,
+    connecting: TaskTracker,
 }
 
 type Session = (PoolConnection<Postgres>, OwnedSemaphorePermit);
@@ -57,7 +59,8 @@ impl Database {
     }
 
     fn with(pool: PgPool, connections: u32) -> Self {
-        Self { pool, turns: Arc::new(Semaphore::new(connections.try_into().unwrap_or(Semaphore::MAX_PERMITS))) }
+        let turns = Arc::new(Semaphore::new(connections.try_into().unwrap_or(Semaphore::MAX_PERMITS)));
+        Self { pool, turns, connecting: TaskTracker::new() }
     }
 
     /// For whom nobody waits.
@@ -82,8 +85,8 @@ impl Database {
             return Err(DatabaseError::Busy);
         };
         let pool = self.pool.clone();
-        #[expect(clippy::disallowed_methods, reason = "ends by itself, and nothing is lost when it is cut off")]
-        let connecting = tokio::spawn(async move { Ok((pool.acquire().await?, turn)) });
+        // Ends by itself, and nothing is lost when it is cut off.
+        let connecting = self.connecting.spawn(async move { Ok((pool.acquire().await?, turn)) });
         let session = connecting.await.unwrap_or(Err(sqlx::Error::WorkerCrashed));
         session.map_err(|source| StoreError::Query { doing: "connect to the database", source }.into())
     }

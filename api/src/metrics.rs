@@ -7,7 +7,7 @@ use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram},
 };
-use shared::metrics::{counter, duration, label, tell_build, watch_pool};
+use shared::metrics::{by, counter, duration, tell_build, watch_pool};
 use sqlx::PgPool;
 
 use crate::registration::{Created, RegisterError};
@@ -17,7 +17,7 @@ static REQUESTS: LazyLock<Histogram<f64>> =
 
 static REGISTRATIONS: LazyLock<Counter<u64>> = LazyLock::new(|| {
     let outcomes = ["created", "replayed", "taken", "other_request", "unavailable"];
-    counter("usher.registrations", "Registrations that were understood", "outcome", outcomes)
+    counter("usher.registrations", "Registrations that were understood", by("outcome", outcomes))
 });
 
 /// Lets everything be there before something happens.
@@ -29,26 +29,18 @@ pub fn begin(pool: &PgPool) {
 
 /// `route` as the table of addresses has it; `None` where nothing is.
 pub fn answered(method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
-    let mut labels =
-        vec![label("http.request.method", known(method)), label("http.response.status_code", status.as_u16())];
-    labels.extend(route.map(|route| label("http.route", route)));
+    let mut labels = vec![
+        KeyValue::new("http.request.method", known(method)),
+        KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
+    ];
+    labels.extend(route.map(|route| KeyValue::new("http.route", route.to_owned())));
     REQUESTS.record(took.as_secs_f64(), &labels);
 }
 
 /// Anybody can make methods up.
-fn known(method: &Method) -> &str {
-    let standard = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::DELETE,
-        Method::CONNECT,
-        Method::OPTIONS,
-        Method::TRACE,
-        Method::PATCH,
-    ];
-    if standard.contains(method) { method.as_str() } else { "_OTHER" }
+fn known(method: &Method) -> &'static str {
+    const STANDARD: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    STANDARD.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
 }
 
 pub fn registered(outcome: &Result<Created, RegisterError>) {

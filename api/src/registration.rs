@@ -19,7 +19,7 @@ use shared::{
 };
 use tracing::{Span, field::display};
 
-use crate::{database::DatabaseError, metrics, state::AppState};
+use crate::{database::DatabaseError, state::AppState};
 
 /// A user who is committed.
 #[derive(Debug, Clone)]
@@ -45,12 +45,6 @@ pub enum RegisterError {
 /// Commits the user together with the event, and lets the relay know. What was committed under the same key before is
 /// found instead.
 pub async fn register(state: &AppState, user: NewUser, key: Option<IdempotencyKey>) -> Result<Created, RegisterError> {
-    let registered = commit(state, user, key).await;
-    metrics::registered(&registered);
-    registered
-}
-
-async fn commit(state: &AppState, user: NewUser, key: Option<IdempotencyKey>) -> Result<Created, RegisterError> {
     let (id, trace) = (UserId::generate(), TraceContext::current());
     let key = key.map(|key| Keyed { key, ttl: state.idempotency_ttl });
     let candidate = Candidate { id, user: user.clone(), trace, key };

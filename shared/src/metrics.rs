@@ -4,7 +4,7 @@
 //! A label has as many values as we have words for it. Who a user is, what an address holds, or which error it was, is
 //! never one.
 
-use std::{fmt, sync::LazyLock, time::Duration};
+use std::{sync::LazyLock, time::Instant};
 
 use opentelemetry::{
     KeyValue, global,
@@ -13,6 +13,7 @@ use opentelemetry::{
 use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::{Resource, error::OTelSdkError, metrics::SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
+use reqwest::{RequestBuilder, Response};
 use sqlx::PgPool;
 
 /// The media type of [`text`], by Prometheus' exposition formats.
@@ -64,28 +65,43 @@ pub fn duration(name: &'static str, description: &'static str) -> Histogram<f64>
     meter().f64_histogram(name).with_unit("s").with_description(description).with_boundaries(boundaries).build()
 }
 
-/// An instrument that counts by the values of one label. All of them are there from the beginning, at zero: what has not
-/// happened yet can be told from what is not measured.
-pub fn counter<const N: usize>(
+/// An instrument that counts. Each series, given by its labels, is there from the beginning, at zero: what has not happened
+/// yet can be told from what is not measured.
+pub fn counter(
     name: &'static str,
     description: &'static str,
-    label: &'static str,
-    values: [&'static str; N],
+    series: impl IntoIterator<Item = Vec<KeyValue>>,
 ) -> Counter<u64> {
     let counter = meter().u64_counter(name).with_description(description).build();
-    for value in values {
-        counter.add(0, &[KeyValue::new(label, value)]);
+    for labels in series {
+        counter.add(0, &labels);
     }
     counter
 }
 
-/// Something was asked of Keycloak by HTTP; `status` is `None` where nobody answered.
-pub fn asked(method: &str, status: Option<u16>, took: Duration) {
+/// A series for each value of one label.
+pub fn by<const N: usize>(label: &'static str, values: [&'static str; N]) -> [Vec<KeyValue>; N] {
+    values.map(|value| vec![KeyValue::new(label, value)])
+}
+
+/// The one series of a counter without labels.
+pub const ALONE: [Vec<KeyValue>; 1] = [Vec::new()];
+
+/// Asks Keycloak, and measures how long it takes.
+pub async fn send(request: RequestBuilder) -> reqwest::Result<Response> {
     static DURATION: LazyLock<Histogram<f64>> =
         LazyLock::new(|| duration("http.client.request.duration", "Asking Keycloak"));
-    let answer =
-        status.map_or_else(|| label("error.type", "unreachable"), |status| label("http.response.status_code", status));
-    DURATION.record(took.as_secs_f64(), &[label("http.request.method", method), answer]);
+    let (http, request) = request.build_split();
+    let request = request?;
+    let method = request.method().to_string();
+    let began = Instant::now();
+    let answer = http.execute(request).await;
+    let outcome = match &answer {
+        Ok(answer) => KeyValue::new("http.response.status_code", i64::from(answer.status().as_u16())),
+        Err(_) => KeyValue::new("error.type", "unreachable"),
+    };
+    DURATION.record(began.elapsed().as_secs_f64(), &[KeyValue::new("http.request.method", method), outcome]);
+    answer
 }
 
 /// Says what is running: a one, with the answer in its labels.
@@ -112,9 +128,4 @@ pub fn watch_pool(pool: PgPool, name: &'static str) {
             }
         })
         .build();
-}
-
-/// One label.
-pub fn label(name: &'static str, value: impl fmt::Display) -> KeyValue {
-    KeyValue::new(name, value.to_string())
 }

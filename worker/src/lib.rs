@@ -4,8 +4,8 @@
 //! the events from there and hands each user to the [`provisioner`], which makes sure of the [`account`] in
 //! [`keycloak`] and has the [`mailer`] send the set-up mail, there or by [`smtp`]. [`sweep`] hands over everybody whom the events missed.
 //! What can go wrong is judged in [`outcome`], with the [`evidence`] of other users; a [`breaker`] keeps everybody away
-//! from a downstream that is down; [`insist`] writes down what was done although the database stumbles; [`settle`] tells the broker what became of a message; [`census`]
-//! counts who waits, for the [`metrics`].
+//! from a downstream that is down; [`insist`] writes down what was done although the database stumbles; [`settle`] tells
+//! the broker what became of a message; [`census`] counts who waits, for the [`metrics`].
 
 pub mod relay;
 
@@ -37,6 +37,7 @@ use anyhow::Context as _;
 use broker::connection::{Link, LinkState};
 use config::WorkerConfig;
 use consumer::Consumer;
+use futures_util::FutureExt as _;
 use health::Health;
 use provisioner::Provisioner;
 use relay::Relay;
@@ -113,7 +114,8 @@ impl Worker {
         // Health answers until the last user in flight is done.
         let drained = CancellationToken::new();
         let working = Arc::new(drained.clone().drop_guard());
-        let consuming = migrated(pool.clone(), shutdown.clone(), consumer.run(consumer_link, shutdown.clone()));
+        let migrated = migrated(pool.clone(), shutdown.clone()).boxed().shared();
+        let consuming = once(migrated.clone(), consumer.run(consumer_link, shutdown.clone()));
         lifecycle.spawn("consumer", hold(Arc::clone(&working), consuming));
         let sweep = Sweep {
             pool: pool.clone(),
@@ -121,7 +123,7 @@ impl Worker {
             interval: config.sweep_interval,
             width: config.provision.concurrency.into(),
         };
-        let sweeping = migrated(pool.clone(), shutdown.clone(), sweep.run(shutdown.clone()));
+        let sweeping = once(migrated, sweep.run(shutdown.clone()));
         lifecycle.spawn("sweep", hold(working, sweeping));
         lifecycle.spawn("census", census::run(pool.clone(), shutdown.clone()));
         metrics::begin(&pool, parts(&links, &provisioner));
@@ -140,13 +142,15 @@ fn parts(links: &[LinkState], provisioner: &Arc<Provisioner>) -> Vec<metrics::Pa
     links.chain([keycloak, mail]).collect()
 }
 
-/// Runs `task` once the schema has all that it writes to: whoever was mailed could not be marked so in an older one.
-async fn migrated<E>(
-    pool: PgPool,
-    shutdown: CancellationToken,
-    task: impl Future<Output = Result<(), E>>,
-) -> Result<(), E> {
-    if store::until_schema_is_current(&pool, &shutdown).await { task.await } else { Ok(()) }
+/// Whether the schema has all that we write to: whoever was mailed could not be marked so in an older one. No when the
+/// process ends first.
+async fn migrated(pool: PgPool, shutdown: CancellationToken) -> bool {
+    store::until_schema_is_current(&pool, &shutdown).await
+}
+
+/// Runs `task` once all is `ready`, if it ever is.
+async fn once<E>(ready: impl Future<Output = bool>, task: impl Future<Output = Result<(), E>>) -> Result<(), E> {
+    if ready.await { task.await } else { Ok(()) }
 }
 
 /// Keeps `guard` until `task` has ended.

@@ -8,12 +8,13 @@ use opentelemetry::{
     metrics::{Counter, Gauge, Histogram},
 };
 use shared::{
-    metrics::{counter, duration, label, meter, tell_build, watch_pool},
+    metrics::{ALONE, by, counter, duration, meter, tell_build, watch_pool},
     store::{StoreError, census::Census, provisioning::ClaimedUser},
 };
 use sqlx::PgPool;
 
 use crate::{
+    broker::topology::WORK_QUEUES,
     outcome::{Step, Verdict},
     provisioner::Provisioned,
     settle::Settlement,
@@ -22,11 +23,11 @@ use crate::{
 static RUNS: LazyLock<Counter<u64>> = LazyLock::new(|| {
     let outcomes =
         ["done", "postponed", "parked", "not_ours", "unknown", "overtaken", "paused", "panicked", "database_away"];
-    counter("usher.provisioning.runs", "Runs of the provisioner", "outcome", outcomes)
+    counter("usher.provisioning.runs", "Runs of the provisioner", by("outcome", outcomes))
 });
 
 static FAILURES: LazyLock<Counter<u64>> = LazyLock::new(|| {
-    counter("usher.provisioning.failures", "Runs that met a failure", "verdict", ["retry", "snooze", "park"])
+    counter("usher.provisioning.failures", "Runs that met a failure", by("verdict", ["retry", "snooze", "park"]))
 });
 
 static STEPS: LazyLock<Histogram<f64>> =
@@ -38,21 +39,20 @@ static COMPLETION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
 
 static CONSUMED: LazyLock<Counter<u64>> = LazyLock::new(|| {
     let outcomes = ["ack", "requeue", "dead"];
-    counter("messaging.client.consumed.messages", "Messages that were settled", "outcome", outcomes)
+    let series = WORK_QUEUES.into_iter().flat_map(|queue| outcomes.map(|outcome| of_queue(outcome, queue.name)));
+    counter("messaging.client.consumed.messages", "Messages that were settled", series)
 });
 
-static REDELIVERED: LazyLock<Counter<u64>> = LazyLock::new(|| {
-    meter().u64_counter("usher.consumer.redeliveries").with_description("Messages that came again").build()
-});
+static REDELIVERED: LazyLock<Counter<u64>> =
+    LazyLock::new(|| counter("usher.consumer.redeliveries", "Messages that came again", ALONE));
 
 static SENT: LazyLock<Counter<u64>> = LazyLock::new(|| {
     let outcomes = ["confirmed", "returned", "nacked", "silence"];
-    counter("messaging.client.sent.messages", "Events that were sent to the broker", "outcome", outcomes)
+    counter("messaging.client.sent.messages", "Events that were sent to the broker", by("outcome", outcomes))
 });
 
-static SWEEP_FINDS: LazyLock<Counter<u64>> = LazyLock::new(|| {
-    meter().u64_counter("usher.sweep.finds").with_description("Users whom no event had led to a worker in time").build()
-});
+static SWEEP_FINDS: LazyLock<Counter<u64>> =
+    LazyLock::new(|| counter("usher.sweep.finds", "Users whom no event had led to a worker in time", ALONE));
 
 static OUTBOX_PENDING: LazyLock<Gauge<u64>> =
     LazyLock::new(|| gauge("usher.outbox.pending", "Events that are not published, up to 10,000"));
@@ -76,11 +76,9 @@ pub type Part = (&'static str, Box<dyn Fn() -> bool + Send + Sync>);
 pub fn begin(pool: &PgPool, parts: Vec<Part>) {
     tell_build(env!("CARGO_PKG_VERSION"), option_env!("USHER_COMMIT"));
     watch_pool(pool.clone(), "worker");
-    for counter in [&RUNS, &FAILURES, &CONSUMED, &SENT] {
+    for counter in [&RUNS, &FAILURES, &CONSUMED, &REDELIVERED, &SENT, &SWEEP_FINDS] {
         LazyLock::force(counter);
     }
-    SWEEP_FINDS.add(0, &[]);
-    REDELIVERED.add(0, &[]);
     let meter = meter();
     let up = meter.u64_observable_gauge("usher.downstream.up").with_description("1: it is asked; 0: it is given time");
     up.with_callback(move |observer| {
@@ -120,7 +118,7 @@ pub fn stepped(step: Step, succeeded: bool, took: Duration) {
         Step::Account => "account",
         Step::Mail => "mail",
     };
-    let labels = [KeyValue::new("step", step), label("succeeded", succeeded)];
+    let labels = [KeyValue::new("step", step), KeyValue::new("succeeded", succeeded)];
     STEPS.record(took.as_secs_f64(), &labels);
 }
 
@@ -138,8 +136,12 @@ pub fn settled(queue: &'static str, settlement: &Settlement, redelivered: bool) 
         Settlement::Requeue => "requeue",
         Settlement::Dead { .. } => "dead",
     };
-    CONSUMED.add(1, &[KeyValue::new("outcome", outcome), KeyValue::new("messaging.destination.name", queue)]);
+    CONSUMED.add(1, &of_queue(outcome, queue));
     REDELIVERED.add(redelivered.into(), &[]);
+}
+
+fn of_queue(outcome: &'static str, queue: &'static str) -> Vec<KeyValue> {
+    vec![KeyValue::new("outcome", outcome), KeyValue::new("messaging.destination.name", queue)]
 }
 
 pub fn sent(outcome: &'static str) {

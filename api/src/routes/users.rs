@@ -29,6 +29,7 @@ use crate::{
     database::DatabaseError,
     error::ApiError,
     fields::Fault,
+    metrics,
     new_user::{self, RegisterRequest},
     problem::Problem,
     registration::{self, Created},
@@ -83,7 +84,9 @@ pub async fn register(
 ) -> Result<impl IntoResponse, ApiError> {
     let key = idempotency_key(&headers)?;
     let user = new_user::parse(body.0).map_err(ApiError::Invalid)?;
-    let created = registration::register(&state, user, key).await?;
+    let registered = registration::register(&state, user, key).await;
+    metrics::registered(&registered);
+    let created = registered?;
     let location = format!("/users/{}/status", created.id);
     let replayed = created.before.then_some([(REPLAYED, "true")]);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], replayed, Json(RegisteredUser::from(created))))

@@ -1,8 +1,6 @@
 //! How the realm is asked: as the login client, with a deadline, the trace, and a limit on what comes back.
 
-use std::time::Instant;
-
-use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect::Policy};
+use reqwest::{Client, RequestBuilder, StatusCode, redirect::Policy};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use shared::{address::beneath, metrics, trace_context::TraceContext};
@@ -56,18 +54,18 @@ impl Realm {
 
     /// RFC 6749, section 3.2.
     pub(super) async fn token(&self, form: &[(&str, &str)]) -> Result<Answer, UpstreamError> {
-        self.ask("issue a token", Method::POST, self.post(&self.token_url, form)).await
+        self.ask("issue a token", self.post(&self.token_url, form)).await
     }
 
     /// RFC 7662, section 2.1.
     pub(super) async fn introspect(&self, token: &SecretString) -> Result<Answer, UpstreamError> {
         let form = [("token", token.expose_secret()), ("token_type_hint", "access_token")];
-        self.ask("introspect a token", Method::POST, self.post(&self.introspection_url, &form)).await
+        self.ask("introspect a token", self.post(&self.introspection_url, &form)).await
     }
 
     /// RFC 7517, section 5.
     pub(super) async fn keys(&self) -> Result<Answer, UpstreamError> {
-        self.ask("show its keys", Method::GET, self.http.get(self.keys_url.clone())).await
+        self.ask("show its keys", self.http.get(self.keys_url.clone())).await
     }
 
     /// The client's own login goes into the form too. In a header it would have to be escaped first (RFC 6749, section
@@ -78,15 +76,11 @@ impl Realm {
     }
 
     #[tracing::instrument(skip_all, name = "keycloak", fields(otel.name = doing, otel.kind = "client"))]
-    async fn ask(&self, doing: &'static str, method: Method, request: RequestBuilder) -> Result<Answer, UpstreamError> {
+    async fn ask(&self, doing: &'static str, request: RequestBuilder) -> Result<Answer, UpstreamError> {
         let unreachable = |source: reqwest::Error| UpstreamError::Unreachable { doing, source: source.without_url() };
         let request =
             TraceContext::current().headers().fold(request, |request, (name, value)| request.header(name, value));
-        let began = Instant::now();
-        let response = request.send().await;
-        let status = response.as_ref().ok().map(|response| response.status().as_u16());
-        metrics::asked(method.as_str(), status, began.elapsed());
-        let mut response = response.map_err(unreachable)?;
+        let mut response = metrics::send(request).await.map_err(unreachable)?;
         let status = response.status();
         if is_passing(status) {
             return Err(UpstreamError::Unavailable { doing, status });

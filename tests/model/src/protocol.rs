@@ -59,7 +59,7 @@ impl<const USERS: usize, const WORKERS: usize> Protocol<USERS, WORKERS> {
             Action::Claim { worker, user } => consumer::claim(state, worker, user),
             Action::DeliverInVain { user } => users[user].queued = false,
             Action::Take { worker, answer, .. } => provisioner::go_on(guards, state, worker, answer),
-            Action::StopInTime { worker } => state.workers[worker] = None,
+            Action::StopInTime { worker } => provisioner::stop_in_time(state, worker),
             Action::EndLease { user } => faults::end_lease(&mut users[user].row),
             Action::Crash { worker } => faults::crash(state, worker, false),
             Action::CrashInFlight { worker } => faults::crash(state, worker, true),

@@ -48,6 +48,15 @@ pub(crate) fn go_on<const USERS: usize, const WORKERS: usize>(
     });
 }
 
+/// `ours_for` says no: nothing was asked, and what lets go of the user is fenced like every write.
+pub(crate) fn stop_in_time<const USERS: usize, const WORKERS: usize>(state: &mut State<USERS, WORKERS>, worker: usize) {
+    let Some(run) = &mut state.workers[worker] else { return };
+    if run.step == Step::SendMail {
+        mails::record_no(&mut state.users[usize::from(run.user)].mails);
+    }
+    run.step = Step::Postpone;
+}
+
 fn take(guards: Guards, it: &mut User, run: &mut Run, answer: Answer) -> Option<Step> {
     if run.step == Step::BeginMail && answer == Answer::TurnedAway {
         return Some(Step::Postpone);

@@ -1,6 +1,6 @@
 //! How a question is put to Keycloak: with a token, a deadline, the trace, and some patience.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect::Policy};
@@ -101,10 +101,7 @@ impl KeycloakClient {
         if let Some(timeout) = question.timeout {
             request = request.timeout(timeout);
         }
-        let began = Instant::now();
-        let answer = traced(request.query(question.query)).send().await;
-        let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
-        metrics::asked(question.method.as_str(), status, began.elapsed());
+        let answer = metrics::send(traced(request.query(question.query))).await;
         // The address of a search holds a name or an e-mail address.
         answer.map_err(|source| KeycloakError::Unreachable { doing: question.doing, source: source.without_url() })
     }

@@ -68,10 +68,7 @@ impl TokenSource {
             ("client_id", &self.client_id),
             ("client_secret", self.client_secret.expose_secret()),
         ];
-        let began = Instant::now();
-        let answer = http.post(self.url.clone()).form(&form).send().await;
-        let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
-        metrics::asked("POST", status, began.elapsed());
+        let answer = metrics::send(http.post(self.url.clone()).form(&form)).await;
         let answer =
             answer.map_err(|source| KeycloakError::Unreachable { doing: DOING, source: source.without_url() })?;
         match answer.status() {

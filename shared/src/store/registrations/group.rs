@@ -28,8 +28,7 @@ pub async fn register_group(
     group: &[Candidate],
     event_grace: Duration,
 ) -> Result<HashMap<UserId, DateTime<Utc>>, StoreError> {
-    let Columns { ids, usernames, emails, first_names, last_names, locales, events, data, traces, keys } =
-        Columns::of(group);
+    let of = Columns::of(group);
     let rows = within(
         "register a group",
         sqlx::query!(
@@ -58,20 +57,20 @@ pub async fn register_group(
         SELECT id, created_at FROM new_user
         "#,
             WAITS,
-            &ids,
-            &usernames as &[&str],
-            &emails as &[&str],
-            &first_names as &[&str],
-            &last_names as &[&str],
-            &events,
-            &data,
-            &traces as &[Json<&crate::trace_context::TraceContext>],
-            &keys.hashes as &[Option<Vec<u8>>],
-            &keys.fingerprints as &[Option<Vec<u8>>],
-            &keys.ttls,
+            &of.ids,
+            &of.usernames as &[&str],
+            &of.emails as &[&str],
+            &of.first_names as &[&str],
+            &of.last_names as &[&str],
+            &of.events,
+            &of.data,
+            &of.traces as &[Json<&crate::trace_context::TraceContext>],
+            &of.keys.hashes as &[Option<Vec<u8>>],
+            &of.keys.fingerprints as &[Option<Vec<u8>>],
+            &of.keys.ttls,
             event_grace.as_secs_f64(),
             EventType::UserCreated.as_str(),
-            &locales as &[Option<&str>],
+            &of.locales as &[Option<&str>],
         )
         .fetch_all(connection),
     )
