@@ -154,6 +154,8 @@ fn anything() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn no_words_and_no_name_can_add_a_header(subject in anything(), body in anything(), name in anything()) {
         let words = Words { subject, text: body.clone(), html: body };

@@ -95,10 +95,11 @@ async fn a_connection_that_was_closed_meanwhile_is_replaced_at_once() {
     }
 }
 
+/// Who would have to wait for longer than a lease allows comes again, and pays nothing for it.
 #[tokio::test]
 async fn no_more_mails_leave_in_a_second_than_was_said() {
     let (keycloak, server) = (FakeKeycloak::start().await, FakeSmtp::start().await);
-    let plan = Plan::on(keycloak.access()).by_smtp(server.port()).set("MAIL_RATE", "4");
+    let plan = Plan::on(keycloak.access()).by_smtp(server.port()).set("MAIL_RATE", "1");
     let system = plan.start().await;
     let begin = Instant::now();
     let users = register(&system, 6).await;
@@ -106,6 +107,6 @@ async fn no_more_mails_leave_in_a_second_than_was_said() {
         let row = system.until_complete(user).await;
         assert_eq!((row.mail_attempts, row.attempts), (1, 0));
     }
-    assert!(begin.elapsed() >= Duration::from_millis(5 * 250), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() >= Duration::from_secs(5), "{:?}", begin.elapsed());
     system.stop().await;
 }
