@@ -43,7 +43,7 @@ impl ApiSection {
         let stall = environment.or("API_STALL_TIMEOUT", raw.stall_timeout, seconds(10));
         let idle = environment.or("API_IDLE_TIMEOUT", raw.idle_timeout, seconds(75));
         let connections = environment.or("API_MAX_CONNECTIONS", raw.max_connections, 4096);
-        let writers = environment.or("API_REGISTER_WRITERS", raw.register_writers, 2);
+        let writers = environment.or("API_REGISTER_WRITERS", raw.register_writers, 1);
         if let (Some(stall), Some(drain)) = (stall, drain_timeout)
             && stall >= drain
         {

@@ -7,6 +7,9 @@ use sqlx::{Connection as _, PgConnection};
 
 use super::Ground;
 
+/// Whoever runs it by hand may have built it otherwise.
+const BUILD: &str = if cfg!(debug_assertions) { "DEBUG BUILD: worth nothing" } else { "release build" };
+
 /// One line for each fact.
 pub(crate) async fn describe(ground: &Ground) -> Result<Vec<String>> {
     let mut database = PgConnection::connect(&ground.settings.database_url).await.context("PostgreSQL is not there")?;
@@ -17,7 +20,7 @@ pub(crate) async fn describe(ground: &Ground) -> Result<Vec<String>> {
         format!("{cores} × {}, {memory} of memory", field("/proc/cpuinfo", "model name").unwrap_or_default()),
         format!("load average when it began: {}", load()),
         format!("PostgreSQL {postgres}, fsync on; durable settings of the development stack"),
-        format!("Usher {}, release build", commit(ground).unwrap_or_else(|| "of an unknown commit".to_owned())),
+        format!("Usher {}, {BUILD}", commit(ground).unwrap_or_else(|| "of an unknown commit".to_owned())),
     ])
 }
 
