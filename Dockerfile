@@ -22,12 +22,24 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
  && install -D --target-directory=/out target/release/usher-api target/release/usher-worker
 
 
+FROM quay.io/keycloak/keycloak:26.7.3 AS keycloak-stock
+
+# The provider of action links, compiled against the jars of the Keycloak that runs it: its image has no compiler.
+FROM debian:bookworm-slim AS action-link
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends default-jdk-headless \
+ && rm -rf /var/lib/apt/lists/*
+COPY --from=keycloak-stock /opt/keycloak/lib/lib/main/ /keycloak/lib/lib/main/
+COPY deploy/keycloak/action-link/ /action-link/
+RUN sh /action-link/build.sh /keycloak /usher-action-link.jar
+
 # Keycloak, augmented once at build time for PostgreSQL, so that it starts in seconds.
-FROM quay.io/keycloak/keycloak:26.7.3 AS keycloak-build
+FROM keycloak-stock AS keycloak-build
+COPY --from=action-link /usher-action-link.jar /opt/keycloak/providers/
 ENV KC_DB=postgres KC_CACHE=local KC_HEALTH_ENABLED=true
 RUN /opt/keycloak/bin/kc.sh build
 
-FROM quay.io/keycloak/keycloak:26.7.3 AS keycloak
+FROM keycloak-stock AS keycloak
 COPY --from=keycloak-build /opt/keycloak/ /opt/keycloak/
 ENTRYPOINT ["/opt/keycloak/bin/kc.sh"]
 CMD ["start", "--optimized"]

@@ -21,8 +21,15 @@ use shared::{
     telemetry::{LogSection, OtelSection},
 };
 use worker::config::{
-    WorkerConfig, breaker::BreakerSection, broker::AmqpSection, keycloak::KeycloakSection, mail::MailSection,
-    process::WorkerSection, provision::ProvisionSection, relay::RelaySection,
+    WorkerConfig,
+    breaker::BreakerSection,
+    broker::AmqpSection,
+    keycloak::KeycloakSection,
+    mail::MailSection,
+    process::WorkerSection,
+    provision::ProvisionSection,
+    relay::RelaySection,
+    smtp::{EmailSection, SmtpSection},
 };
 
 use crate::harness::{process::Binary, source};
@@ -54,6 +61,8 @@ fn the_example_names_every_variable_and_no_other() {
     known.extend(variables::<BreakerSection>(BreakerSection::PREFIX));
     known.extend(variables::<KeycloakSection>(KeycloakSection::PREFIX));
     known.extend(variables::<MailSection>(MailSection::PREFIX));
+    known.extend(variables::<SmtpSection>(SmtpSection::PREFIX));
+    known.extend(variables::<EmailSection>(EmailSection::PREFIX));
     assert_eq!(example().into_iter().map(|(name, _)| name).collect::<BTreeSet<_>>(), known);
 }
 

@@ -131,6 +131,7 @@ fn new_user(username: &str) -> NewUser {
         email: EmailAddress::parse(&format!("{username}@example.org")).expect("an address"),
         first_name: PersonName::parse("Ada").expect("a name"),
         last_name: PersonName::parse("Lovelace").expect("a name"),
+        locale: None,
     }
 }
 

@@ -12,6 +12,7 @@ mod conformance;
 mod connections;
 mod database;
 mod enumeration;
+mod grouping;
 mod http;
 mod idempotency;
 mod limits;
@@ -36,6 +37,7 @@ mod lease;
 mod mail;
 mod provisioning;
 mod shutdown;
+mod smtp;
 mod token;
 
 mod metrics;

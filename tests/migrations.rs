@@ -44,10 +44,10 @@ async fn a_newer_schema_is_no_fault() {
 async fn a_worker_waits_for_the_schema_that_it_writes_to() {
     let keycloak = FakeKeycloak::start().await;
     let system = Plan::on(keycloak.access()).workers(0).start().await;
-    let older = "ALTER TABLE users DROP COLUMN mail_answered;
-                 DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
-    system.pool().execute(older).await.expect("the schema can be put back");
     let user = system.register().await;
+    let older = "ALTER TABLE users DROP COLUMN mail_answered, DROP COLUMN locale;
+                 DELETE FROM _sqlx_migrations WHERE version >= 20261125000000";
+    system.pool().execute(older).await.expect("the schema can be put back");
     let worker = Binary::worker().arg("run").envs(system.settings()).start();
     worker.until_output_has("the schema is older than this binary").await;
     let probe = system.vhost.probe().await;

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 /// Long enough for a loaded server, short enough to be an answer. The server's own limit on a statement does not help
 /// against a server that is frozen or cut off.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 /// What is left of it is enough to ask.
 const TURN_WITHIN: Duration = Duration::from_secs(1);
 /// Longer than anybody waits: the next one has the connection.

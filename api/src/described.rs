@@ -1,7 +1,7 @@
 //! The rules of `shared::domain` in the words of JSON Schema. `tests/rules/` holds them to the same examples.
 
-use shared::domain::{email::EmailAddress, examples::Examples, name::PersonName, username::Username};
-use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use shared::domain::{email::EmailAddress, examples::Examples, locale::Locale, name::PersonName, username::Username};
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 pub fn username() -> Object {
     text("3 to 64 letters a to z, digits, dots, hyphens and underscores; begins and ends with a letter or a digit. Upper case is lowered.")
@@ -35,6 +35,14 @@ pub fn name() -> Object {
     )))
     .examples(of(&PersonName::EXAMPLES))
     .build()
+}
+
+pub fn locale() -> Object {
+    text("A language tag (RFC 5646), such as de or pt-BR, for the language of the mails; another one if they are not written in it.")
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .pattern(Some("^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,4}$"))
+        .examples(of(&Locale::EXAMPLES))
+        .build()
 }
 
 /// A character of a name, with the joiner that may follow it.

@@ -65,6 +65,20 @@ impl Fields {
         None
     }
 
+    /// A text that may be left out.
+    pub fn text_if_given<T, E: Display + Copy>(
+        &mut self,
+        field: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+        code: impl FnOnce(E) -> &'static str,
+    ) -> Option<T> {
+        if self.unread.get(field).is_none_or(Value::is_null) {
+            self.unread.remove(field);
+            return None;
+        }
+        self.text(field, parse, code)
+    }
+
     /// All faults: those of the fields read, and every field that nobody asked for.
     pub fn into_faults(mut self) -> Vec<Fault> {
         let unknown = self.unread.keys().take(MAX_UNKNOWN);

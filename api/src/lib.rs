@@ -1,7 +1,7 @@
 //! The api: accepts a registration and commits it. Everything after that is the worker's.
 //!
 //! In reading order: the table of addresses ([`routes`]), what a client sends ([`body`], [`fields`], [`new_user`], [`described`]), the
-//! two things that are done with it ([`registration`], [`mail_request`], both by way of [`database`]), and how errors are
+//! two things that are done with it ([`registration`], [`mail_request`], both by way of [`database`], registrations [in groups](grouping)), and how errors are
 //! told ([`error`], [`problem`]); beside it, what is done with Keycloak ([`tokens`]). Around it stand [`middleware`], [`limits`], [`security_headers`], [`listener`],
 //! [`metrics`], [`cleanup`], [`config`] and [`state`].
 //!
@@ -17,6 +17,7 @@ pub mod fields;
 pub mod new_user;
 
 pub mod database;
+pub mod grouping;
 pub mod mail_request;
 pub mod registration;
 
@@ -50,6 +51,7 @@ use crate::{
     cleanup::Cleanup,
     config::{ApiConfig, MigrationConfig, callers::Origins},
     database::Database,
+    grouping::Collector,
     limits::Limits,
     listener::{ListenError, Listener, Patience},
     routes::health::Probe,
@@ -63,6 +65,7 @@ pub struct App {
     public: Listener,
     ops: Listener,
     state: AppState,
+    collector: Collector,
     patience: Patience,
     origins: Origins,
     cleanup: Cleanup,
@@ -93,9 +96,11 @@ impl App {
         let unproven = config.stage == Stage::Production && !is_durable(&side).await?;
         let cooldown = config.mail_requests.cooldown;
         let cleanup = Cleanup { pool: database.pool().clone(), interval: config.cleanup_interval, cooldown };
+        let (groups, collector) = grouping::groups(&database, config.server.register_writers, config.event_grace);
         let state = AppState {
             database,
             bell: Bell::default(),
+            groups,
             event_grace: config.event_grace,
             idempotency_ttl: config.idempotency_ttl,
             mail_requests: config.mail_requests,
@@ -103,7 +108,7 @@ impl App {
             tokens: Arc::new(Tokens::new(&config.keycloak, &config.tokens)?),
         };
         let (patience, origins) = (config.server.patience, config.origins);
-        Ok(Self { public, ops, state, patience, origins, cleanup, side, unproven })
+        Ok(Self { public, ops, state, collector, patience, origins, cleanup, side, unproven })
     }
 
     /// Where the public listener is, also when its port was left to the system.
@@ -118,7 +123,7 @@ impl App {
 
     /// Serves until `lifecycle` shuts down. Health and the bell stay until the last request is answered.
     pub fn spawn(self, lifecycle: &Lifecycle) {
-        let Self { public, ops, state, patience, origins, cleanup, side, unproven } = self;
+        let Self { public, ops, state, collector, patience, origins, cleanup, side, unproven } = self;
         metrics::begin(state.database.pool());
         let shutdown = lifecycle.shutdown();
         let drained = CancellationToken::new();
@@ -140,6 +145,13 @@ impl App {
             let (keys, drained) = (Arc::clone(&state.tokens.keys), drained.clone());
             async move {
                 keys.run(drained).await;
+                Ok::<_, Infallible>(())
+            }
+        });
+        lifecycle.spawn("groups", {
+            let drained = drained.clone();
+            async move {
+                collector.run(drained).await;
                 Ok::<_, Infallible>(())
             }
         });

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use shared::domain::{
     email::{EmailAddress, InvalidEmail},
+    locale::{InvalidLocale, Locale},
     name::{InvalidName, PersonName},
     user::NewUser,
     username::{InvalidUsername, Username},
@@ -27,6 +28,9 @@ pub struct RegisterRequest {
     pub first_name: String,
     #[schema(schema_with = described::name)]
     pub last_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = described::locale, required = false)]
+    pub locale: Option<String>,
 }
 
 /// Reads the body, or says everything that is wrong with it.
@@ -36,10 +40,11 @@ pub fn parse(body: Map<String, Value>) -> Result<NewUser, Vec<Fault>> {
     let email = fields.text("email", EmailAddress::parse, email_code);
     let first_name = fields.text("firstName", PersonName::parse, name_code);
     let last_name = fields.text("lastName", PersonName::parse, name_code);
+    let locale = fields.text_if_given("locale", Locale::parse, locale_code);
     let faults = fields.into_faults();
     match (username, email, first_name, last_name) {
         (Some(username), Some(email), Some(first_name), Some(last_name)) if faults.is_empty() => {
-            Ok(NewUser { username, email, first_name, last_name })
+            Ok(NewUser { username, email, first_name, last_name, locale })
         }
         _ => Err(faults),
     }
@@ -71,6 +76,12 @@ fn name_code(error: InvalidName) -> &'static str {
     }
 }
 
+fn locale_code(error: InvalidLocale) -> &'static str {
+    match error {
+        InvalidLocale::Form => "form",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -93,20 +104,24 @@ mod tests {
             email: "Ada@example.org".to_owned(),
             first_name: "Ada".to_owned(),
             last_name: "Lovelace".to_owned(),
+            locale: Some("de-AT".to_owned()),
         };
         let user = parse(serde_json::to_value(body).unwrap().as_object().unwrap().clone()).unwrap();
         assert_eq!((user.username.as_str(), user.email.as_str()), ("ada", "Ada@example.org"));
         assert_eq!((user.first_name.as_str(), user.last_name.as_str()), ("Ada", "Lovelace"));
+        assert_eq!(user.locale.unwrap().as_str(), "de-at");
     }
 
     #[test]
     fn all_faults_of_all_fields_are_found() {
-        let body = json!({ "username": "-", "email": "ada@localhost", "firstName": 7, "nick/name": "x" });
+        let body =
+            json!({ "username": "-", "email": "ada@localhost", "firstName": 7, "locale": "german", "nick/name": "x" });
         let expected = [
             at("#/username", "length"),
             at("#/email", "domain"),
             at("#/firstName", "type"),
             at("#/lastName", "required"),
+            at("#/locale", "form"),
             at("#/nick~1name", "unknown"),
         ];
         assert_eq!(faults(&body), expected);
@@ -122,7 +137,7 @@ mod tests {
 
     #[test]
     fn null_and_blank_are_not_given() {
-        let body = json!({ "username": null, "email": null, "firstName": " ", "lastName": "" });
+        let body = json!({ "username": null, "email": null, "firstName": " ", "lastName": "", "locale": null });
         let pointers = ["#/username", "#/email", "#/firstName", "#/lastName"];
         assert_eq!(faults(&body), pointers.map(|pointer| at(pointer, "required")));
     }

@@ -1,4 +1,4 @@
-//! Registering a user: one statement, committed, and that is all.
+//! Registering a user: one statement, committed, and that is all. Who comes while others are being written shares it.
 //!
 //! Nothing but PostgreSQL is touched here. Whatever else has to happen for this user begins with the event that was
 //! committed with the row, and is the worker's.
@@ -12,7 +12,7 @@ use shared::{
     },
     store::{
         idempotency_keys::Keyed,
-        registrations::{self, Attendant, Registered},
+        registrations::{Candidate, Registered},
     },
     telemetry::MILESTONE,
     trace_context::TraceContext,
@@ -45,12 +45,11 @@ pub enum RegisterError {
 /// Commits the user together with the event, and lets the relay know. What was committed under the same key before is
 /// found instead.
 pub async fn register(state: &AppState, user: NewUser, key: Option<IdempotencyKey>) -> Result<Created, RegisterError> {
-    let trace = TraceContext::current();
+    let (id, trace) = (UserId::generate(), TraceContext::current());
     let key = key.map(|key| Keyed { key, ttl: state.idempotency_ttl });
-    let with = Attendant { trace: &trace, event_grace: state.event_grace, key: key.as_ref() };
+    let candidate = Candidate { id, user: user.clone(), trace, key };
     RegistrationBeforeCommit.pass();
-    let registered = state.database.ask(async |connection| registrations::register(connection, &user, with).await);
-    let (id, created_at, before) = match registered.await? {
+    let (id, created_at, before) = match state.groups.register(&state.database, candidate).await? {
         Registered::Created { id, created_at } => (id, created_at, false),
         Registered::Before { id, created_at } => (id, created_at, true),
         Registered::OtherRequest => return Err(RegisterError::OtherRequest),

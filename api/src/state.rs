@@ -4,14 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use shared::store::{bell::Bell, mail_requests::Allowance};
 
-use crate::{database::Database, limits::Limits, tokens::Tokens};
+use crate::{database::Database, grouping::Groups, limits::Limits, tokens::Tokens};
 
 /// Everything a request may touch: PostgreSQL, the bell that tells the relay, and, to get and to check tokens, Keycloak.
 #[derive(Debug, Clone)]
 pub struct AppState {
     pub database: Database,
     pub bell: Bell,
-    /// How long the sweep leaves a new user to the event.
+    pub groups: Groups,
+    /// How long the sweep leaves a user to the event.
     pub event_grace: Duration,
     /// For how long the answer to a registration can be asked for again.
     pub idempotency_ttl: Duration,

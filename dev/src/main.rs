@@ -6,7 +6,9 @@
 //! `first_user` proves that it works.
 
 mod account;
+mod action_link;
 mod addresses;
+mod bench;
 mod build;
 mod cargo;
 mod chaos;
@@ -74,6 +76,8 @@ enum Command {
     },
     /// Kill everything at random while users register, then count who is left
     Chaos(chaos::Options),
+    /// Measure Usher, in release builds, beside what bounds it and what one would take instead
+    Bench(bench::Options),
     /// Write .sqlx/ anew, after a query or a migration was changed
     Sqlx,
     /// Stop everything and remove all state, .dev/
@@ -111,6 +115,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Logs { name, follow } => commands::logs(&stack, name.as_deref(), follow).await?,
         Command::Test { filter } => return commands::test(&stack, filter.as_deref()).await,
         Command::Chaos(options) => return Box::pin(chaos::run(&stack, &options)).await,
+        Command::Bench(options) => return bench::run(&stack, &options).await,
         Command::Sqlx => commands::sqlx(&stack).await?,
         Command::Clean => commands::clean(&stack).await?,
         Command::MailCatcher { smtp_port, http_port } => mail_catcher::run(smtp_port, http_port).await?,

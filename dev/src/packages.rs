@@ -13,7 +13,11 @@ pub(crate) fn missing_for_the_stack(stack: &Stack) -> Vec<Package> {
     missing([
         (programs::postgres().is_none(), "postgresql", "the database: users and outbox, and Keycloak's own tables"),
         (programs::rabbitmq().is_none(), "rabbitmq-server", "the broker that carries events to the workers"),
-        (programs::java(stack).is_none(), "default-jre-headless", "Java, which Keycloak runs on"),
+        (
+            programs::javac(stack).is_none(),
+            "default-jdk-headless",
+            "Java, which Keycloak runs on and its provider is in",
+        ),
         (lacks(stack, "curl"), "curl", "runs the calls that the README shows"),
         (lacks(stack, "jq"), "jq", "takes the tokens out of their answers"),
         (keycloak_needs_maven, "maven", "fetches Keycloak from the Maven repository"),

@@ -23,9 +23,10 @@ pub(crate) fn rabbitmq() -> Option<PathBuf> {
     programs.join("rabbitmq-server").exists().then(|| programs.to_owned())
 }
 
-pub(crate) fn java(stack: &Stack) -> Option<PathBuf> {
-    let home = stack.settings.java_home.as_ref().map(|home| home.join("bin/java"));
-    home.filter(|java| java.exists()).or_else(|| in_path(stack, "java"))
+/// With it comes the Java that Keycloak runs on.
+pub(crate) fn javac(stack: &Stack) -> Option<PathBuf> {
+    let home = stack.settings.java_home.as_ref().map(|home| home.join("bin/javac"));
+    home.filter(|javac| javac.exists()).or_else(|| in_path(stack, "javac"))
 }
 
 pub(crate) fn in_path(stack: &Stack, name: &str) -> Option<PathBuf> {

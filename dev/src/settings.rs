@@ -9,6 +9,8 @@ use serde::Deserialize;
 pub(crate) struct Settings {
     /// Every port of the stack is this number plus a fixed offset (`ports.rs`).
     pub(crate) dev_port_base: Option<u16>,
+    /// Who sends the set-up mails, as `.env.example` has it.
+    pub(crate) mail_via: Option<String>,
     pub(crate) java_home: Option<PathBuf>,
     #[serde(default)]
     pub(crate) maven_opts: String,

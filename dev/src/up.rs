@@ -43,6 +43,13 @@ pub(crate) async fn only_services(stack: &Stack) -> Result<()> {
     services::start_infrastructure(stack, &Board::new()).await
 }
 
+/// What benchmarks run on. Nothing is printed where a program reads along.
+pub(crate) async fn for_benchmarks(stack: &Stack, board: &Board) -> Result<()> {
+    let _lock = prepare(stack, &services::infrastructure(stack)).await?;
+    services::start_infrastructure(stack, board).await?;
+    build::for_release(stack, board).await
+}
+
 async fn prepare(stack: &Stack, needed: &[Service]) -> Result<File> {
     stack.open()?;
     let lock = stack.lock()?;

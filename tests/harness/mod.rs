@@ -5,7 +5,7 @@
 //! * A test is a `#[tokio::test]` in the module of the promise it checks, and reads as that promise. The modules bear
 //!   the names of the files they hold to their word.
 //! * It owns what it touches: [`database::Database::create`], [`rabbit::Vhost::create`], and a Keycloak that is its own:
-//!   [`fake_keycloak::FakeKeycloak`] to inject faults, [`keycloak::Realm::create`] when only the real one will do. With
+//!   [`fake_keycloak::FakeKeycloak`] to inject faults (and [`fake_smtp::FakeSmtp`] for those of a mail server), [`keycloak::Realm::create`] when only the real one will do. With
 //!   users of its own it may share the realm of the stack, [`keycloak::Realm::shared`]. All of it is removed again when
 //!   the value is dropped, also after a failure.
 //! * It never sleeps. It waits for what it wants to see, with a deadline: [`eventually::eventually`]. To stop a process
@@ -26,6 +26,7 @@ pub mod stack;
 
 pub mod database;
 pub mod fake_keycloak;
+pub mod fake_smtp;
 pub mod keycloak;
 pub mod keycloak_access;
 pub mod mail_catcher;

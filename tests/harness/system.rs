@@ -139,6 +139,11 @@ impl Plan {
         Self { settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(), workers: 1 }
     }
 
+    /// For a test that reads the configuration by itself.
+    pub fn into_settings(self) -> BTreeMap<String, String> {
+        self.settings
+    }
+
     /// How many workers run inside the test's process; 0 for a test that starts its own.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
@@ -153,6 +158,20 @@ impl Plan {
     /// With a lease of two seconds, and no step longer than that.
     pub fn hasty(self) -> Self {
         HASTY.into_iter().fold(self, |plan, (name, value)| plan.set(name, value))
+    }
+
+    /// The worker sends the mails itself, to a mail server on this port of loopback.
+    pub fn by_smtp(self, port: u16) -> Self {
+        let port = port.to_string();
+        let settings = [
+            ("MAIL_VIA", "smtp"),
+            ("MAIL_FROM", "Usher <no-reply@usher.test>"),
+            ("SMTP_HOST", "127.0.0.1"),
+            ("SMTP_PORT", &port),
+            ("SMTP_TLS", "none"),
+            ("SMTP_TIMEOUT", "5s"),
+        ];
+        settings.into_iter().fold(self, |plan, (name, value)| plan.set(name, value))
     }
 
     /// What is set in the plan wins: `AMQP_URL` may be a proxy's, for one, when the test has made the vhost.

@@ -4,7 +4,7 @@ use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{http, keycloak_access::KeycloakAccess};
+use crate::harness::{auth::Person, http, keycloak_access::KeycloakAccess};
 
 /// Enters as the worker's service account: what it may not do here, it may not do at all.
 pub(super) struct Client {
@@ -29,6 +29,19 @@ impl Client {
     pub(super) async fn token_by_header(&self, client_id: &str, client_secret: &str) -> Answer {
         let request = self.http.post(self.access.token_url()).basic_auth(client_id, Some(client_secret));
         answer_to(request.form(&[("grant_type", "client_credentials")])).await
+    }
+
+    /// Somebody's own token, which opens nothing.
+    pub(super) async fn log_in(&self, person: &Person) -> String {
+        let form = [
+            ("grant_type", "password"),
+            ("client_id", &self.access.client_id),
+            ("client_secret", &self.access.client_secret),
+            ("username", &person.username),
+            ("password", &person.password),
+        ];
+        let answer = answer_to(self.http.post(self.access.token_url()).form(&form)).await;
+        answer.body["access_token"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
     }
 
     pub(super) async fn create(&self, user: &Value) -> Answer {
@@ -66,6 +79,29 @@ impl Client {
             })
             .collect();
         self.user_request(Method::PUT, &format!("{id}/execute-actions-email")).query(&query)
+    }
+
+    /// As the worker asks for it, but for what `instead` says; what is null is left out.
+    pub(super) async fn action_link(&self, id: &str, instead: &Value) -> Answer {
+        let mut body = json!({
+            "userId": id,
+            "actions": ["VERIFY_EMAIL", "UPDATE_PASSWORD"],
+            "clientId": self.access.client_id,
+            "redirectUri": self.access.redirect_uri,
+            "lifespan": 3600,
+        });
+        for (name, value) in instead.as_object().expect("what is asked instead is an object") {
+            body[name] = value.clone();
+        }
+        body.as_object_mut().expect("as sent").retain(|_, value| !value.is_null());
+        let url = format!("{}/admin/realms/{}/usher-action-link", self.access.url, self.access.realm);
+        self.ask(self.http.post(url).json(&body)).await
+    }
+
+    /// What is answered at the place of a provider that is not installed.
+    pub(super) async fn without_provider(&self) -> Answer {
+        let url = format!("{}/admin/realms/{}/usher-no-such-provider", self.access.url, self.access.realm);
+        self.ask(self.http.post(url).json(&json!({ "userId": unknown_id() }))).await
     }
 
     fn user_request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -21,6 +21,7 @@ macro_rules! contract {
     };
 }
 
+mod action_links;
 mod client;
 mod mails;
 mod tokens;

@@ -33,12 +33,22 @@ struct Source {
 
 #[tokio::test]
 async fn nothing_that_is_written_tells_who_somebody_is_or_lets_anybody_in() {
+    is_kept_silent(|plan, _| plan).await;
+}
+
+/// Then the link comes through our own hands.
+#[tokio::test]
+async fn nor_does_it_when_the_mails_are_our_own() {
+    is_kept_silent(|plan, mailbox| plan.by_smtp(mailbox.port())).await;
+}
+
+async fn is_kept_silent(mails: impl FnOnce(Plan, &Mailbox) -> Plan) {
     let mailbox = Mailbox::start().await;
     let realm = Realm::create(mailbox.port()).await;
     // Not what this is about: two logins in one second are one too many for it.
     realm.change_realm(&json!({ "bruteForceProtected": false })).await;
     let plan = Plan::on(realm.access()).workers(0).set("LOG_FORMAT", "json").set("RUST_LOG", "trace");
-    let system = plan.start().await;
+    let system = mails(plan, &mailbox).start().await;
     let probe = tap(&system).await;
     let (api_spans, worker_spans) = (Collector::start().await, Collector::start().await);
     let api = Binary::api().envs(system.settings()).env("OTEL_EXPORTER_OTLP_ENDPOINT", api_spans.url()).start();

@@ -10,7 +10,7 @@ use proptest::{
     test_runner::TestRunner,
 };
 use serde_json::{Value, json};
-use shared::domain::{email::EmailAddress, examples::Examples, name::PersonName, username::Username};
+use shared::domain::{email::EmailAddress, examples::Examples, locale::Locale, name::PersonName, username::Username};
 
 use crate::harness::{keycloak::Realm, mailbox::Mailbox};
 
@@ -136,6 +136,9 @@ fn the_description_takes_what_we_take_and_refuses_what_we_refuse() {
     says_the_same(&schema("email"), &EmailAddress::EXAMPLES);
     says_the_same(&schema("firstName"), &PersonName::EXAMPLES);
     says_the_same(&schema("lastName"), &PersonName::EXAMPLES);
+    says_the_same(&schema("locale"), &Locale::EXAMPLES);
+    let required = &document["components"]["schemas"]["RegisterRequest"]["required"];
+    assert_eq!(required, &json!(["username", "email", "firstName", "lastName"]));
     let mail = &document["components"]["schemas"]["MailRequest"]["properties"];
     assert_eq!((mail["username"].clone(), mail["email"].clone()), (schema("username"), schema("email")));
 }

@@ -12,8 +12,8 @@ const REMEMBERED: usize = 10_000;
 /// Kept in memory: a worker that just started has seen nothing and blames nobody.
 #[derive(Default)]
 pub struct Evidence {
-    refusal: String,
-    refused: Vec<UserId>,
+    accounts: Refusals,
+    mails: Refusals,
     mails_accepted: u64,
     failed_mails: HashMap<UserId, u64>,
 }
@@ -21,24 +21,23 @@ pub struct Evidence {
 impl Evidence {
     /// Keycloak created or knew an account.
     pub fn account_made(&mut self) {
-        self.refused.clear();
+        self.accounts.forget();
     }
 
     /// Keycloak refused an account. Says whether several users in a row got this very refusal.
     pub fn account_refused(&mut self, user: UserId, refusal: &str) -> bool {
-        if self.refusal != refusal {
-            refusal.clone_into(&mut self.refusal);
-            self.refused.clear();
-        }
-        if !self.refused.contains(&user) && self.refused.len() < ALIKE {
-            self.refused.push(user);
-        }
-        self.refused.len() == ALIKE
+        self.accounts.are_alike(user, refusal)
+    }
+
+    /// A mail server refused a mail. Says whether several users in a row got this very refusal.
+    pub fn mail_refused(&mut self, user: UserId, refusal: &str) -> bool {
+        self.mails.are_alike(user, refusal)
     }
 
     /// A mail was accepted.
     pub fn mail_accepted(&mut self, user: UserId) {
         self.mails_accepted += 1;
+        self.mails.forget();
         self.failed_mails.remove(&user);
     }
 
@@ -49,6 +48,30 @@ impl Evidence {
         }
         let before = self.failed_mails.insert(user, self.mails_accepted);
         before.is_some_and(|accepted| accepted < self.mails_accepted)
+    }
+}
+
+/// Who was refused in a row, in the same words.
+#[derive(Default)]
+struct Refusals {
+    refusal: String,
+    refused: Vec<UserId>,
+}
+
+impl Refusals {
+    fn forget(&mut self) {
+        self.refused.clear();
+    }
+
+    fn are_alike(&mut self, user: UserId, refusal: &str) -> bool {
+        if self.refusal != refusal {
+            refusal.clone_into(&mut self.refusal);
+            self.refused.clear();
+        }
+        if !self.refused.contains(&user) && self.refused.len() < ALIKE {
+            self.refused.push(user);
+        }
+        self.refused.len() == ALIKE
     }
 }
 

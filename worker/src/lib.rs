@@ -2,7 +2,7 @@
 //!
 //! In reading order, which is the way of the data: [`relay`] publishes the outbox to the [`broker`], [`consumer`] takes
 //! the events from there and hands each user to the [`provisioner`], which makes sure of the [`account`] in
-//! [`keycloak`] and has the [`mailer`] send the set-up mail. [`sweep`] hands over everybody whom the events missed.
+//! [`keycloak`] and has the [`mailer`] send the set-up mail, there or by [`smtp`]. [`sweep`] hands over everybody whom the events missed.
 //! What can go wrong is judged in [`outcome`], with the [`evidence`] of other users; a [`breaker`] keeps everybody away
 //! from a downstream that is down; [`insist`] writes down what was done although the database stumbles; [`settle`] tells
 //! the broker what became of a message; [`census`] counts who waits, for the [`metrics`].
@@ -24,6 +24,7 @@ pub mod insist;
 pub mod keycloak;
 pub mod mailer;
 pub mod outcome;
+pub mod smtp;
 
 pub mod census;
 pub mod config;
@@ -84,6 +85,7 @@ impl Worker {
         let Self { config, pool, ops } = self;
         let shutdown = lifecycle.shutdown();
         let provisioner = Arc::new(Provisioner::new(&config, pool.clone(), shutdown.clone())?);
+        lifecycle.spawn("links", provisioner.mailer().look_for_links(shutdown.clone()));
         let relay_link = Link::new("relay", &config.broker, shutdown.clone());
         let consumer_link = Link::new("consumer", &config.broker, shutdown.clone());
         let links: Vec<LinkState> = vec![relay_link.state(), consumer_link.state()];

@@ -1,14 +1,26 @@
 //! `usher-worker`: relays events and leads users into Keycloak.
 
-use std::process::ExitCode;
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use shared::{
     config::{EXIT_USAGE, Environment},
     lifecycle::Lifecycle,
     telemetry,
 };
-use worker::{Worker, config::WorkerConfig};
+use worker::{
+    Worker,
+    config::{
+        WorkerConfig,
+        mail::{MailSection, MailText},
+    },
+    mailer::{preview, template::Variables},
+};
 
 #[derive(Parser)]
 #[command(name = "usher-worker", about = "Relays events and leads users into Keycloak", version)]
@@ -21,21 +33,62 @@ struct Cli {
 enum Command {
     /// Relay events, provision users, send set-up mails (the default)
     Run,
+    /// What the mails look like that we send ourselves
+    #[command(subcommand)]
+    Mail(MailCommand),
+}
+
+#[derive(Subcommand)]
+enum MailCommand {
+    /// Write the mails, filled in with a sample, as files to look at
+    Preview {
+        /// The mail; there is one so far
+        #[arg(long, default_value = "password_setup")]
+        template: Template,
+        /// The language; all that there are by default
+        #[arg(long)]
+        locale: Option<String>,
+        /// Where the files go
+        #[arg(long, default_value = "mail-preview")]
+        folder: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Template {
+    PasswordSetup,
 }
 
 fn main() -> ExitCode {
-    let Command::Run = Cli::parse().command.unwrap_or(Command::Run);
-    let config = match WorkerConfig::read(Environment::of_process()) {
-        Ok(config) => config,
-        Err(faults) => {
-            eprintln!("usher-worker: {faults}");
-            return ExitCode::from(EXIT_USAGE);
+    let done = match Cli::parse().command.unwrap_or(Command::Run) {
+        Command::Run => WorkerConfig::read(Environment::of_process()).map(start),
+        Command::Mail(MailCommand::Preview { template: Template::PasswordSetup, locale, folder }) => {
+            let mut environment = Environment::of_process();
+            let text = MailSection::preview(&mut environment);
+            environment.finish(text).map(|text| preview(&text, locale.as_deref(), &folder))
         }
     };
-    start(config).unwrap_or_else(|error| {
-        eprintln!("usher-worker: {error:#}");
-        ExitCode::FAILURE
-    })
+    match done {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => {
+            eprintln!("usher-worker: {error:#}");
+            ExitCode::FAILURE
+        }
+        Err(faults) => {
+            eprintln!("usher-worker: {faults}");
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+fn preview((text, lifespan): &(MailText, Duration), locale: Option<&str>, folder: &Path) -> anyhow::Result<ExitCode> {
+    let variables = Variables::sample(&text.product, *lifespan);
+    for file in preview::write(&text.templates, &variables, locale, folder)? {
+        // Whoever reads along may have gone; the files are there all the same.
+        writeln!(std::io::stdout(), "{}", file.display()).ok();
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn start(config: WorkerConfig) -> anyhow::Result<ExitCode> {

@@ -46,7 +46,7 @@ pub struct Provisioner {
     pub due_changed: Notify,
     pool: PgPool,
     keycloak: Arc<KeycloakClient>,
-    mailer: Mailer,
+    mailer: Arc<Mailer>,
     config: ProvisionConfig,
     account_deadline: Duration,
     mail_deadline: Duration,
@@ -99,7 +99,7 @@ impl From<Failure> for Stop {
 }
 
 impl Provisioner {
-    pub fn new(config: &WorkerConfig, pool: PgPool, closing: CancellationToken) -> Result<Self, reqwest::Error> {
+    pub fn new(config: &WorkerConfig, pool: PgPool, closing: CancellationToken) -> anyhow::Result<Self> {
         let keycloak = Arc::new(KeycloakClient::new(&config.keycloak)?);
         Ok(Self {
             breakers: Breakers {
@@ -108,7 +108,7 @@ impl Provisioner {
             },
             due_changed: Notify::new(),
             pool,
-            mailer: Mailer::new(Arc::clone(&keycloak), config.mail.clone()),
+            mailer: Arc::new(Mailer::new(Arc::clone(&keycloak), config.mail.clone())?),
             keycloak,
             account_deadline: config.keycloak.deadline,
             mail_deadline: config.mail.deadline,
@@ -151,6 +151,10 @@ impl Provisioner {
             }
             Err(Stop::Store(error)) => Err(error),
         }
+    }
+
+    pub fn mailer(&self) -> Arc<Mailer> {
+        Arc::clone(&self.mailer)
     }
 
     /// Whether a user who only waits for a mail would get one: always, or as the probe of an open breaker.
@@ -207,13 +211,15 @@ impl Provisioner {
         let Ok(mail) = self.breakers.mail.enter().await else {
             return Err(Failure::MailPaused.into());
         };
+        // On what the lease has beyond its longest step.
+        self.mailer.turn(self.config.lease_margin).await.map_err(|wait| Failure::MailPaced { wait })?;
         let lease_end = Instant::now() + self.config.lease;
         fenced(provisioning::begin_mail(&self.pool, user, self.config.lease).await?)?;
         CrashPoint::ProvisionMailBegun.pass();
         // The one step that cannot be taken back: not on a lease that a long sleep has used up.
         ours_for(Step::Mail, self.mail_deadline, lease_end)?;
         let began = Instant::now();
-        let sent = timeout(self.mail_deadline, self.mailer.send_setup(account)).await;
+        let sent = timeout(self.mail_deadline, self.mailer.send_setup(user, account)).await;
         let sent = sent.map_or(Err(Failure::TooSlow { step: Step::Mail }), |sent| sent.map_err(Failure::Mail));
         metrics::stepped(Step::Mail, sent.is_ok(), began.elapsed());
         report(&sent, mail, keycloak);
@@ -239,7 +245,11 @@ impl Provisioner {
         let cause = Cause { error: &error, mail_answered: failure.answers_a_mail() };
         let verdict = failure.verdict(self.circumstances(user, failure, &error));
         metrics::failed(verdict);
-        tracing::warn!(attempts = user.attempts, ?verdict, error = chain(failure), "not done yet");
+        if failure.needs_an_operator() {
+            tracing::error!(error = chain(failure), "no mail leaves until an operator has looked");
+        } else {
+            tracing::warn!(attempts = user.attempts, ?verdict, error = chain(failure), "not done yet");
+        }
         let spent = u32::try_from(user.attempts).is_ok_and(|attempts| attempts >= self.config.max_attempts);
         let (delay, attempt) = match verdict {
             Verdict::Park { reason } => return self.park(user, reason, cause).await,
@@ -277,7 +287,8 @@ impl Provisioner {
         let mut evidence = self.evidence();
         Circumstances {
             again: user.last_error.as_deref() == Some(error),
-            others_alike: failure.refusal().is_some_and(|refusal| evidence.account_refused(user.id, refusal)),
+            others_alike: failure.refusal().is_some_and(|refusal| evidence.account_refused(user.id, refusal))
+                || failure.mail_refusal().is_some_and(|refusal| evidence.mail_refused(user.id, &refusal)),
             others_served: failure.blame() == Blame::Mail && evidence.mail_failed(user.id),
         }
     }

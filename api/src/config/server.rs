@@ -16,6 +16,7 @@ pub struct ApiSection {
     stall_timeout: Option<String>,
     idle_timeout: Option<String>,
     max_connections: Option<String>,
+    register_writers: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct ServerConfig {
     /// How long requests in flight may take after a SIGTERM.
     pub drain_timeout: Duration,
     pub patience: Patience,
+    /// How many registrations, or groups of them, are written at once.
+    pub register_writers: u16,
 }
 
 impl ApiSection {
@@ -40,12 +43,19 @@ impl ApiSection {
         let stall = environment.or("API_STALL_TIMEOUT", raw.stall_timeout, seconds(10));
         let idle = environment.or("API_IDLE_TIMEOUT", raw.idle_timeout, seconds(75));
         let connections = environment.or("API_MAX_CONNECTIONS", raw.max_connections, 4096);
+        let writers = environment.or("API_REGISTER_WRITERS", raw.register_writers, 1);
         if let (Some(stall), Some(drain)) = (stall, drain_timeout)
             && stall >= drain
         {
             environment.fault::<()>("API_STALL_TIMEOUT must be shorter than API_DRAIN_TIMEOUT");
         }
         let patience = Patience { stall: stall?, idle: idle?, connections: connections? };
-        Some(ServerConfig { listen: listen?, ops_listen: ops_listen?, drain_timeout: drain_timeout?, patience })
+        Some(ServerConfig {
+            listen: listen?,
+            ops_listen: ops_listen?,
+            drain_timeout: drain_timeout?,
+            patience,
+            register_writers: writers?,
+        })
     }
 }

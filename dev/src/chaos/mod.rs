@@ -55,6 +55,11 @@ pub(crate) struct Options {
     users: u32,
 }
 
+impl Options {
+    /// Every kind of victim dies at least once.
+    pub(crate) const SHORT: Self = Self { seed: None, minutes: 0.5, users: 100 };
+}
+
 pub(crate) async fn run(stack: &Stack, options: &Options) -> Result<ExitCode> {
     let ground = ground::of(stack);
     let _lock = ground::prepare(stack, &ground).await?;

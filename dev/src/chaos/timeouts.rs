@@ -27,7 +27,7 @@ fn timed_out(line: &str) -> Option<Uuid> {
     let line: Value = serde_json::from_str(line).ok()?;
     let error = line["error"].as_str()?;
     let is_ours = error == "sending the set-up mail took too long"
-        || error.starts_with("the set-up mail was not accepted: could not reach Keycloak to send the set-up mail")
+        || error.starts_with("the set-up mail was not accepted: Keycloak did not send it: could not reach Keycloak to send the set-up mail")
             && error.ends_with("operation timed out");
     is_ours.then(|| line["span"]["user.id"].as_str()?.parse().ok()).flatten()
 }
@@ -41,14 +41,14 @@ mod tests {
         let line = |error: &str| format!(r#"{{"error":"{error}","span":{{"user.id":"{}"}}}}"#, Uuid::nil());
         for error in [
             "sending the set-up mail took too long",
-            "the set-up mail was not accepted: could not reach Keycloak to send the set-up mail: error sending request: operation timed out",
+            "the set-up mail was not accepted: Keycloak did not send it: could not reach Keycloak to send the set-up mail: error sending request: operation timed out",
         ] {
             assert_eq!(timed_out(&line(error)), Some(Uuid::nil()), "{error}");
         }
         for error in [
             "making sure of the account took too long",
-            "the set-up mail was not accepted: could not reach Keycloak to send the set-up mail: error sending request: connection reset",
-            "the set-up mail was not accepted: could not reach Keycloak to log the service account in: operation timed out",
+            "the set-up mail was not accepted: Keycloak did not send it: could not reach Keycloak to send the set-up mail: error sending request: connection reset",
+            "the set-up mail was not accepted: Keycloak did not send it: could not reach Keycloak to log the service account in: operation timed out",
         ] {
             assert_eq!(timed_out(&line(error)), None, "{error}");
         }

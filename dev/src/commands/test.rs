@@ -1,10 +1,16 @@
-//! `cargo dev test`: the tests of the whole workspace on the real services.
+//! `cargo dev test`: the tests of the whole workspace on the real services, and at last half a minute of chaos.
 
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 
-use crate::{cargo, env_file, stack::Stack, up};
+use crate::{
+    cargo,
+    chaos::{self, Options},
+    env_file,
+    stack::Stack,
+    up,
+};
 
 pub(crate) async fn test(stack: &Stack, filter: Option<&str>) -> Result<ExitCode> {
     up::for_tests(stack).await?;
@@ -14,6 +20,11 @@ pub(crate) async fn test(stack: &Stack, filter: Option<&str>) -> Result<ExitCode
         command.args(["--", filter]);
     }
     let status = command.status().context("cannot run cargo test")?;
+    let exit = match status.code().and_then(|code| u8::try_from(code).ok()) {
+        Some(0) if filter.is_none() => Box::pin(chaos::run(stack, &Options::SHORT)).await?,
+        Some(code) => ExitCode::from(code),
+        None => ExitCode::FAILURE,
+    };
     println!("the services keep running; cargo dev down stops them");
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+    Ok(exit)
 }

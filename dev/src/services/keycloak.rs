@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 
 use super::{Probe, Service, ensure};
 use crate::{
+    action_link,
     addresses::{self, ADMINISTRATOR, ADMINISTRATOR_PASSWORD},
     env_file, install,
     process::{self, Launch},
@@ -65,11 +66,13 @@ fn remember_java(stack: &Stack) -> Result<()> {
 }
 
 async fn build(stack: &Stack, line: &Line, home: &Path) -> Result<()> {
-    let (marker, wanted) = (home.join("built-with"), format!("{BUILT_IN:?}"));
+    let marker = home.join("built-with");
+    let wanted = format!("{BUILT_IN:?}\n{}", action_link::sources(stack)?);
     if fs::read_to_string(&marker).is_ok_and(|built| built == wanted) {
         return Ok(());
     }
-    line.step("building it for PostgreSQL, once (half a minute)");
+    line.step("building it for PostgreSQL and with its provider, once (half a minute)");
+    action_link::install(stack, home).await?;
     kc(stack, home, &["build"]).complete(stack, "keycloak-build").await?;
     fs::write(marker, wanted)?;
     Ok(())

@@ -89,6 +89,14 @@ impl Environment {
         Some(secret)
     }
 
+    /// A secret that may be left out; `None` is a fault.
+    pub fn secret_if_set(&mut self, name: &str, raw: Option<String>) -> Option<Option<SecretString>> {
+        if raw.is_none() && !self.variables.contains_key(&format!("{name}_FILE")) {
+            return Some(None);
+        }
+        self.secret(name, raw).map(Some)
+    }
+
     fn raw_secret(&mut self, name: &str, raw: Option<String>) -> Option<SecretString> {
         let path = self.variables.get(&format!("{name}_FILE")).cloned();
         match (raw, path) {

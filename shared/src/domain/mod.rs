@@ -3,6 +3,7 @@
 pub mod email;
 pub mod examples;
 pub mod idempotency_key;
+pub mod locale;
 pub mod mail_target;
 pub mod name;
 pub mod password;

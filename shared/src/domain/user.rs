@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{email::EmailAddress, name::PersonName, username::Username};
+use super::{email::EmailAddress, locale::Locale, name::PersonName, username::Username};
 
 /// Identity of a user in Usher; a UUIDv7, so that new rows lie side by side in the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ pub struct NewUser {
     pub email: EmailAddress,
     pub first_name: PersonName,
     pub last_name: PersonName,
+    /// The language to write to them in.
+    pub locale: Option<Locale>,
 }
 
 impl NewUser {
@@ -50,10 +52,11 @@ impl NewUser {
     /// or whoever reads it could try guesses at that secret.
     pub fn fingerprint(&self) -> [u8; 32] {
         let texts = [self.username.as_str(), self.email.as_str(), self.first_name.as_str(), self.last_name.as_str()];
+        // Where there is none, it adds nothing: those who were registered before there were any are still the same.
+        let texts = texts.into_iter().chain(self.locale.as_ref().map(Locale::as_str));
         // With the lengths, or else two different registrations could come to the same bytes.
-        let hash = texts
-            .into_iter()
-            .fold(Sha256::new(), |hash, text| hash.chain_update(text.len().to_le_bytes()).chain_update(text));
+        let hash =
+            texts.fold(Sha256::new(), |hash, text| hash.chain_update(text.len().to_le_bytes()).chain_update(text));
         hash.finalize().into()
     }
 }
@@ -104,6 +107,7 @@ mod tests {
     #[test]
     fn a_fingerprint_tells_registrations_apart() {
         let user = |username, first, last| NewUser {
+            locale: None,
             username: Username::parse(username).unwrap(),
             email: EmailAddress::parse("ada@example.org").unwrap(),
             first_name: PersonName::parse(first).unwrap(),
@@ -113,6 +117,8 @@ mod tests {
         assert_eq!(ada, user("ADA", " Ada", "Lovelace").fingerprint(), "what is parsed to the same is the same");
         assert_ne!(ada, user("bob", "Ada", "Lovelace").fingerprint());
         assert_ne!(ada, user("ada", "AdaL", "ovelace").fingerprint());
+        let german = NewUser { locale: Some(Locale::parse("de").unwrap()), ..user("ada", "Ada", "Lovelace") };
+        assert_ne!(ada, german.fingerprint());
     }
 
     #[test]

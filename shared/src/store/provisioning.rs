@@ -28,6 +28,8 @@ pub struct ClaimedUser {
     pub email: String,
     pub first_name: String,
     pub last_name: String,
+    /// The language to write to them in.
+    pub locale: Option<String>,
     pub created_at: DateTime<Utc>,
     /// This run included.
     pub attempts: i32,
@@ -84,7 +86,7 @@ pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) 
            AND (leased_until IS NULL OR leased_until < now())
            AND (synced_at IS NULL OR (mail_wanted > mail_served AND $3))
            AND (next_attempt_at <= now() OR (attempts = 0 AND last_error IS NULL))
-        RETURNING id, claim_no, username, email, first_name, last_name, created_at, attempts, last_error,
+        RETURNING id, claim_no, username, email, first_name, last_name, locale, created_at, attempts, last_error,
                   keycloak_id, keycloak_realm, mail_wanted
         "#,
             id.as_uuid(),
@@ -104,6 +106,7 @@ pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) 
         email: row.email,
         first_name: row.first_name,
         last_name: row.last_name,
+        locale: row.locale,
         created_at: row.created_at,
         attempts: row.attempts,
         account: row.keycloak_id.zip(row.keycloak_realm).map(|(id, realm)| Account { id, realm }),

@@ -1,6 +1,6 @@
 //! A user as Keycloak shows it, and a mail as it was ordered.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 const NOT_IN_BRIEF: [&str; 4] = ["disableableCredentialTypes", "notBefore", "requiredActions", "totp"];
@@ -41,11 +41,13 @@ impl Account {
     }
 }
 
-/// What stood in the request that a mail was sent for.
-#[derive(Clone, Debug, PartialEq)]
+/// What stood in the request that a mail was sent for, or a link handed out.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Mail {
+    #[serde(default)]
     pub actions: Vec<String>,
     pub client_id: Option<String>,
     pub redirect_uri: Option<String>,
-    pub lifespan: Option<u64>,
+    pub lifespan: Option<i64>,
 }

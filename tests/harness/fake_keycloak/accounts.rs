@@ -64,16 +64,32 @@ impl Accounts {
 
     /// `client` is the only one there is, and `redirects` begins every address that it may lead back to.
     pub(super) fn send_mail(&mut self, id: &str, mail: Mail, client: &str, redirects: &str) -> Result<(), Answer> {
+        self.can_be_led(id)?;
+        valid(&mail, client, redirects)?;
+        self.mails.entry(id.to_owned()).or_default().push(mail);
+        Ok(())
+    }
+
+    /// What the provider of `deploy/keycloak/action-link` asks for beyond what a mail must have.
+    pub(super) fn hand_out_link(&self, id: &str, link: &Mail, client: &str, redirects: &str) -> Result<(), Answer> {
+        self.can_be_led(id)?;
+        if link.client_id.is_none() {
+            return Err(Answer::refused(400, "Client id missing"));
+        }
+        valid(link, client, redirects)?;
+        if link.actions.is_empty() {
+            return Err(Answer::refused(400, "Provided invalid required actions"));
+        }
+        let lifespan = link.lifespan.is_none_or(|seconds| (60..=30 * 24 * 3600).contains(&seconds));
+        if lifespan { Ok(()) } else { Err(Answer::refused(400, "Invalid lifespan")) }
+    }
+
+    fn can_be_led(&self, id: &str) -> Result<(), Answer> {
         let account = self.get(id)?;
         if account.email.is_none() {
             return Err(Answer::refused(400, "User email missing"));
         }
-        if !account.enabled {
-            return Err(Answer::refused(400, "User is disabled"));
-        }
-        valid(&mail, client, redirects)?;
-        self.mails.entry(id.to_owned()).or_default().push(mail);
-        Ok(())
+        if account.enabled { Ok(()) } else { Err(Answer::refused(400, "User is disabled")) }
     }
 
     pub(super) fn mails_to(&self, username: &str) -> Vec<Mail> {

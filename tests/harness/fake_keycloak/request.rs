@@ -21,6 +21,8 @@ pub enum Endpoint {
     ReadUser,
     /// `PUT /admin/realms/{realm}/users/{id}/execute-actions-email`
     SendMail,
+    /// `POST /admin/realms/{realm}/usher-action-link`
+    ActionLink,
     /// `DELETE /admin/realms/{realm}/users/{id}`
     DeleteUser,
     /// `GET /realms/{realm}/protocol/openid-connect/certs`
@@ -108,6 +110,7 @@ fn place(method: &Method, path: &str) -> (Endpoint, String, Option<String>) {
         ("PUT", ["admin", "realms", realm, "users", id, "execute-actions-email"]) => {
             (Endpoint::SendMail, *realm, Some(*id))
         }
+        ("POST", ["admin", "realms", realm, "usher-action-link"]) => (Endpoint::ActionLink, *realm, None),
         (_, ["admin", "realms", realm, ..]) => (Endpoint::Unknown, *realm, None),
         _ => (Endpoint::Unknown, "", None),
     };

@@ -5,6 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use chrono::Utc;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -99,6 +100,7 @@ impl Service {
             Endpoint::FindUser => Ok(self.find_user(request)),
             Endpoint::ReadUser => Ok(Answer::new(200).json(self.accounts().get(id)?.representation())),
             Endpoint::SendMail => self.send_mail(id, request),
+            Endpoint::ActionLink => self.action_link(request),
             Endpoint::DeleteUser => self.accounts().delete(id).map(|()| Answer::new(204)),
             Endpoint::Token | Endpoint::Keys | Endpoint::Introspect | Endpoint::Unknown => {
                 Err(Answer::error(404, "Unable to find matching target resource method"))
@@ -165,12 +167,24 @@ impl Service {
         Ok(Answer::new(204))
     }
 
+    /// The link leads nowhere.
+    fn action_link(&self, request: &Request) -> Result<Answer, Answer> {
+        let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+        let id = body["userId"].as_str().ok_or_else(|| Answer::refused(400, "User id missing"))?.to_owned();
+        let asked: Mail = serde_json::from_value(body).map_err(|_| Answer::error(400, "unknown_error"))?;
+        let redirects = self.access.redirect_uri.trim_end_matches("welcome");
+        self.accounts().hand_out_link(&id, &asked, &self.access.client_id, redirects)?;
+        let link = format!("{}/login-actions/action-token?key={id}", self.access.issuer());
+        let expiration = Utc::now().timestamp() + asked.lifespan.unwrap_or(43_200);
+        Ok(Answer::new(200).json(json!({ "link": link, "expiration": expiration })))
+    }
+
     /// Whom a request is about, as far as it says so.
     fn username_in(&self, request: &Request) -> Option<String> {
-        if let Some(id) = &request.user_id {
+        let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+        if let Some(id) = request.user_id.as_deref().or_else(|| body["userId"].as_str()) {
             return self.accounts().get(id).ok().map(|account| account.username.clone());
         }
-        let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
         body["username"].as_str().map(str::to_owned).or_else(|| request.query.get("username").cloned())
     }
 }

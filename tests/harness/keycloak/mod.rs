@@ -81,6 +81,20 @@ impl Realm {
         must(self.request(Method::PUT, "").await.json(&json!({ "smtpServer": server }))).await;
     }
 
+    /// What administrators did, as far as the realm keeps it.
+    pub async fn admin_events(&self, operation: &str) -> Vec<Value> {
+        let query = [("operationTypes", operation)];
+        json_of(self.request(Method::GET, "/admin-events").await.query(&query)).await
+    }
+
+    pub async fn switch_off_action(&self, alias: &str) {
+        assert!(self.is_own, "the shared realm stays as it is");
+        let path = format!("/authentication/required-actions/{alias}");
+        let mut action: Value = json_of(self.request(Method::GET, &path).await).await;
+        action["enabled"] = json!(false);
+        must(self.request(Method::PUT, &path).await.json(&action)).await;
+    }
+
     /// Whatever the answer: another process may be at it as well.
     async fn delete_left_overs(&self) {
         let query = [("briefRepresentation", "true")];

@@ -11,7 +11,7 @@ pub struct Place {
 }
 
 const REGISTRATION: &str = "api/src/registration.rs";
-const REGISTRATIONS: &str = "shared/src/store/registrations.rs";
+const REGISTRATIONS: &str = "shared/src/store/registrations/mod.rs";
 const MAIL_REQUESTS: &str = "shared/src/store/mail_requests.rs";
 const PROVISIONING: &str = "shared/src/store/provisioning.rs";
 const RELAY: &str = "worker/src/relay.rs";
@@ -23,7 +23,7 @@ const FENCE: &[&str] = &["UPDATE users", "WHERE id = $1 AND claim_no = $2"];
 
 /// All but [`Guard::Fence`], which is all fences, and [`Guard::UniqueNames`], which is Keycloak's.
 pub const PLACES: [Place; 18] = [
-    place(Guard::AnswerAfterCommit, REGISTRATION, "register", &["registrations::register(", ".await?", "Ok(Created"]),
+    place(Guard::AnswerAfterCommit, REGISTRATION, "register", &["state.groups.register(", ".await?", "Ok(Created"]),
     place(Guard::OneStatement, REGISTRATIONS, "insert", &["WITH new_user AS (", "INSERT INTO outbox", "FROM new_user"]),
     place(Guard::Confirm, RELAY, "refused", &["if *answer == Answer::Confirmed", "continue;", "refused.push("]),
     place(Guard::Lease, PROVISIONING, "claim", &["AND (leased_until IS NULL OR leased_until < now())"]),

@@ -7,6 +7,7 @@ pub mod mail;
 pub mod process;
 pub mod provision;
 pub mod relay;
+pub mod smtp;
 
 use std::time::Duration;
 
@@ -81,8 +82,8 @@ impl WorkerConfig {
 
     /// Each time must outlast the one before it, or a slow step would be cut off in a place where nobody knows its end.
     fn check(&self, environment: &mut Environment) {
+        self.mail.check(self.keycloak.timeout, environment);
         let chain = [
-            ("the realm's SMTP timeouts (MAIL_REALM_TIMEOUT)", self.mail.realm_timeout),
             ("MAIL_DEADLINE", self.mail.deadline),
             ("WORKER_DRAIN_TIMEOUT", self.process.drain_timeout),
             ("WORKER_TERMINATION_GRACE", self.process.termination_grace),
@@ -164,6 +165,47 @@ mod tests {
             ("RELAY_RETRY_MAX", "1ms"),
         ] {
             assert!(read(&[(name, value)]).is_err(), "{name}={value}");
+        }
+    }
+
+    const SMTP: [(&str, &str); 3] =
+        [("MAIL_VIA", "smtp"), ("MAIL_FROM", "Usher <no-reply@example.org>"), ("SMTP_HOST", "mail.example.org")];
+
+    fn read_smtp(more: &[(&str, &str)]) -> Result<WorkerConfig, String> {
+        read(&[&SMTP, more].concat()).map_err(|faults| faults.to_string())
+    }
+
+    #[test]
+    fn a_mail_of_our_own_needs_a_server_and_a_sender() {
+        assert!(read_smtp(&[]).is_ok());
+        let faults = read(&[("MAIL_VIA", "smtp")]).unwrap_err().to_string();
+        for name in ["MAIL_FROM", "SMTP_HOST"] {
+            assert!(faults.contains(name), "{name} is missing in:\n{faults}");
+        }
+        for (name, value) in [
+            ("MAIL_FROM", "Usher"),
+            ("MAIL_FROM", "Usher\r\nBcc: x@example.org <no-reply@example.org>"),
+            ("MAIL_REPLY_TO", "nobody"),
+            ("MAIL_RATE", "0"),
+            ("SMTP_TLS", "opportunistic"),
+            ("SMTP_CA_FILE", "Cargo.toml"),
+            ("EMAIL_USER", "usher"),
+            ("EMAIL_PASSWORD", "s3cret"),
+            ("SMTP_TIMEOUT", "10s"),
+            ("MAIL_LINK_LIFESPAN", "31d"),
+        ] {
+            let faults = read_smtp(&[(name, value)]).unwrap_err();
+            assert!(faults.contains(name) && !faults.contains("s3cret"), "{name}={value}:\n{faults}");
+        }
+        assert!(read_smtp(&[("EMAIL_USER", "usher"), ("EMAIL_PASSWORD", "s3cret")]).is_ok());
+    }
+
+    #[test]
+    fn links_leave_this_machine_in_the_clear_only_when_that_is_said() {
+        assert!(read_smtp(&[("SMTP_TLS", "none")]).is_err());
+        assert!(read_smtp(&[("SMTP_TLS", "none-beyond-loopback")]).is_ok());
+        for host in ["localhost", "127.0.0.1", "::1"] {
+            assert!(read_smtp(&[("SMTP_TLS", "none"), ("SMTP_HOST", host)]).is_ok(), "{host}");
         }
     }
 }

@@ -12,7 +12,7 @@ pub struct ProvisionConfig {
     pub concurrency: u16,
     pub lease: Duration,
     /// What is left of the lease after the longest step.
-    pub(super) lease_margin: Duration,
+    pub lease_margin: Duration,
     pub max_attempts: u32,
     pub retry: Backoff,
     /// How long a user is left alone when the fault is not the user's.

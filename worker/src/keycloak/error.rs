@@ -25,6 +25,11 @@ pub enum KeycloakError {
     Denied { doing: &'static str, status: StatusCode },
     #[error("Keycloak has no such realm or client, asked to {doing}")]
     RealmMissing { doing: &'static str },
+    #[error(
+        "Keycloak is not able to {doing}: it lacks the provider usher-action-link, which MAIL_VIA=smtp needs and \
+         deploy/keycloak/action-link/README.md shows how to install"
+    )]
+    ProviderMissing { doing: &'static str },
     #[error("Keycloak refused to {doing}: {status}")]
     Refused { doing: &'static str, status: StatusCode, detail: String },
     #[error("Keycloak knows another user with this username or e-mail address")]
@@ -61,7 +66,10 @@ impl KeycloakError {
             Self::Unreachable { .. } => !self.was_not_heard(),
             Self::Unavailable { status, .. } => *status != StatusCode::TOO_MANY_REQUESTS,
             Self::Unreadable { .. } | Self::Refused { .. } | Self::Taken { .. } => true,
-            Self::Denied { .. } | Self::RealmMissing { .. } | Self::UserMissing { .. } => false,
+            Self::Denied { .. }
+            | Self::RealmMissing { .. }
+            | Self::ProviderMissing { .. }
+            | Self::UserMissing { .. } => false,
         }
     }
 

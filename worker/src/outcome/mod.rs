@@ -3,12 +3,14 @@
 //! - **snooze**: the fault is a downstream's or an operator's. Costs no attempt, however long it lasts.
 //! - **retry**: an answer about this user that may change. Costs an attempt.
 //! - **park**: an answer about this user that will not change. Waits for an operator, who is told why.
+//!
+//! What is said about accounts stands here; [`mail`] has the answers to mails, which come from more than one server.
+
+mod mail;
 
 use std::time::Duration;
 
-use reqwest::StatusCode;
-
-use crate::keycloak::error::KeycloakError;
+use crate::{keycloak::error::KeycloakError, mailer::error::MailError};
 
 /// Why a run did not reach its end.
 #[derive(Debug, thiserror::Error)]
@@ -20,9 +22,11 @@ pub enum Failure {
     #[error("the account is in the realm {kept}, and this worker serves another one")]
     OtherRealm { kept: String },
     #[error("the set-up mail was not accepted")]
-    Mail(#[source] KeycloakError),
+    Mail(#[source] MailError),
     #[error("no mails are sent at the moment")]
     MailPaused,
+    #[error("more mails are waiting than may leave now (MAIL_RATE)")]
+    MailPaced { wait: Duration },
     #[error("{step} took too long")]
     TooSlow { step: Step },
     /// Not begun: it might have gone on when somebody else had the user already.
@@ -81,9 +85,10 @@ impl Failure {
     pub fn verdict(&self, circumstances: Circumstances) -> Verdict {
         match self {
             Self::Account(error) => account_verdict(error, circumstances),
-            Self::Mail(error) => mail_verdict(error, circumstances),
+            Self::Mail(error) => mail::verdict(error, circumstances),
             Self::Conflict => Verdict::Park { reason: "conflict" },
             Self::BudgetSpent => Verdict::Park { reason: BUDGET_SPENT },
+            Self::MailPaced { wait } => Verdict::Snooze { at_least: Some(*wait) },
             Self::OtherRealm { .. } | Self::MailPaused | Self::TooSlow { .. } | Self::LeaseTooShort { .. } => SNOOZE,
         }
     }
@@ -92,20 +97,17 @@ impl Failure {
         match self {
             Self::Account(error) if says_nothing_of_the_user(error) => Blame::Keycloak,
             Self::TooSlow { step: Step::Account } => Blame::Keycloak,
-            // Keycloak answers 500 when its mail server did not take the mail.
-            Self::Mail(KeycloakError::Unavailable { status: StatusCode::INTERNAL_SERVER_ERROR, .. }) => Blame::Mail,
-            Self::Mail(KeycloakError::Unreachable { source, .. }) if source.is_timeout() => Blame::Mail,
-            Self::Mail(error) if says_nothing_of_the_user(error) => Blame::Keycloak,
-            Self::Mail(KeycloakError::Refused { detail, .. }) if !is_about_the_user(detail) => Blame::Mail,
+            Self::Mail(error) => mail::blame(error),
             Self::TooSlow { step: Step::Mail } => Blame::Mail,
             _ => Blame::Nobody,
         }
     }
 
-    /// Whether nobody answered, so that it says nothing good of anybody either.
+    /// Whether Keycloak, having been asked, may not have answered: then it says nothing good of Keycloak either.
     pub fn is_silence(&self) -> bool {
         match self {
-            Self::Account(error) | Self::Mail(error) => error.is_silence(),
+            Self::Account(error) => error.is_silence(),
+            Self::Mail(error) => error.is_silence_of_keycloak(),
             Self::TooSlow { .. } => true,
             _ => false,
         }
@@ -114,26 +116,40 @@ impl Failure {
     /// Whether it tells what became of a mail that was about to be sent: after silence one may have left unseen.
     pub fn answers_a_mail(&self) -> bool {
         match self {
-            Self::Mail(error) => error.was_not_heard() || !self.is_silence(),
+            Self::Mail(error) => !error.may_have_left(),
             Self::LeaseTooShort { step } => *step == Step::Mail,
             _ => false,
         }
     }
 
-    /// For the row, which only operators read: Keycloak's own words included.
+    /// Whether somebody must change a configuration before any mail can leave.
+    pub fn needs_an_operator(&self) -> bool {
+        matches!(self, Self::Mail(error) if error.needs_an_operator())
+    }
+
+    /// For the row, which only operators read: the other side's own words included.
     pub fn describe(&self) -> String {
         let detail = match self {
-            Self::Account(error) | Self::Mail(error) => error.detail(),
+            Self::Account(error) => error.detail(),
+            Self::Mail(error) => error.detail(),
             _ => None,
         };
         let text = shared::telemetry::chain(self);
         detail.map_or_else(|| text.clone(), |detail| format!("{text}: {detail}"))
     }
 
-    /// A text that is the same for users who were refused for the same reason.
+    /// A text that is the same for users whose accounts were refused for the same reason.
     pub fn refusal(&self) -> Option<&str> {
         match self {
             Self::Account(error @ KeycloakError::Refused { .. }) => error.detail(),
+            _ => None,
+        }
+    }
+
+    /// The same for users whose mails were.
+    pub fn mail_refusal(&self) -> Option<String> {
+        match self {
+            Self::Mail(MailError::Smtp(error)) => error.refusal(),
             _ => None,
         }
     }
@@ -155,28 +171,14 @@ fn account_verdict(error: &KeycloakError, circumstances: Circumstances) -> Verdi
     }
 }
 
-fn mail_verdict(error: &KeycloakError, circumstances: Circumstances) -> Verdict {
-    match error {
-        KeycloakError::UserMissing { .. } => Verdict::Park { reason: "gone_in_keycloak" },
-        KeycloakError::Refused { detail, .. } if is_about_the_user(detail) => Verdict::Park { reason: "mail_refused" },
-        KeycloakError::Unavailable { status: StatusCode::INTERNAL_SERVER_ERROR, .. } if circumstances.others_served => {
-            Verdict::Retry
-        }
-        _ => Verdict::Snooze { at_least: error.retry_after() },
-    }
-}
-
-/// Keycloak's refusals of a mail that an operator of the realm cannot mend; all others are about client or redirect.
-fn is_about_the_user(detail: &str) -> bool {
-    ["User is disabled", "User email missing"].iter().any(|text| detail.contains(text))
-}
-
 fn says_nothing_of_the_user(error: &KeycloakError) -> bool {
     error.is_transient() || matches!(error, KeycloakError::Denied { .. } | KeycloakError::RealmMissing { .. })
 }
 
 #[cfg(test)]
 mod tests {
+    use reqwest::StatusCode;
+
     use super::*;
 
     const DOING: &str = "test";
@@ -201,7 +203,7 @@ mod tests {
         let served = Circumstances { others_served: true, ..none };
         let park = |reason| Verdict::Park { reason };
         let minute = Some(Duration::from_mins(1));
-        let (account, mail) = (Failure::Account, Failure::Mail);
+        let account = Failure::Account;
         let table = [
             (account(unavailable(503, None)), none, SNOOZE, Blame::Keycloak),
             (account(unavailable(500, None)), served, SNOOZE, Blame::Keycloak),
@@ -221,14 +223,12 @@ mod tests {
             (Failure::LeaseTooShort { step: Step::Mail }, none, SNOOZE, Blame::Nobody),
             (Failure::MailPaused, none, SNOOZE, Blame::Nobody),
             (Failure::BudgetSpent, none, park("budget_spent"), Blame::Nobody),
-            (mail(unavailable(500, None)), none, SNOOZE, Blame::Mail),
-            (mail(unavailable(500, None)), again, SNOOZE, Blame::Mail),
-            (mail(unavailable(500, None)), served, Verdict::Retry, Blame::Mail),
-            (mail(unavailable(503, minute)), served, Verdict::Snooze { at_least: minute }, Blame::Keycloak),
-            (mail(denied(403)), none, SNOOZE, Blame::Keycloak),
-            (mail(refused("Invalid redirect uri.")), again, SNOOZE, Blame::Mail),
-            (mail(refused("User is disabled")), none, park("mail_refused"), Blame::Nobody),
-            (mail(KeycloakError::UserMissing { doing: DOING }), none, park("gone_in_keycloak"), Blame::Nobody),
+            (
+                Failure::MailPaced { wait: Duration::MAX },
+                none,
+                Verdict::Snooze { at_least: Some(Duration::MAX) },
+                Blame::Nobody,
+            ),
         ];
         for (failure, circumstances, verdict, blame) in table {
             assert_eq!(failure.verdict(circumstances), verdict, "{failure:?} {circumstances:?}");
@@ -239,7 +239,11 @@ mod tests {
     #[test]
     fn only_an_answer_of_keycloak_says_what_became_of_a_mail() {
         for (status, answers) in [(500, true), (503, true), (429, true), (502, false), (504, false)] {
-            assert_eq!(Failure::Mail(unavailable(status, None)).answers_a_mail(), answers, "{status}");
+            assert_eq!(
+                Failure::Mail(MailError::Keycloak(unavailable(status, None))).answers_a_mail(),
+                answers,
+                "{status}"
+            );
         }
         assert!(!Failure::TooSlow { step: Step::Mail }.answers_a_mail());
         assert!(Failure::LeaseTooShort { step: Step::Mail }.answers_a_mail(), "none left");

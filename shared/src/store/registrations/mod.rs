@@ -1,4 +1,6 @@
-//! Users as the api sees them: written once, read for their status.
+//! Users as the api sees them: written once, alone or in a [`group`], read for their status.
+
+pub mod group;
 
 use std::time::Duration;
 
@@ -12,7 +14,10 @@ use super::{
     query, within,
 };
 use crate::{
-    domain::user::{NewUser, Progress, UserId},
+    domain::{
+        locale::Locale,
+        user::{NewUser, Progress, UserId},
+    },
     event::{self, EventType},
     trace_context::TraceContext,
 };
@@ -37,37 +42,38 @@ pub enum Registered {
     },
 }
 
-/// What is committed together with a user.
-#[derive(Debug, Clone, Copy)]
-pub struct Attendant<'a> {
+/// Somebody who wants to be registered, and what is committed together with the user.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Made before the first try. Whose try was cut off is found again by it, and so never told that the name is taken.
+    pub id: UserId,
+    pub user: NewUser,
     /// The cause of the event.
-    pub trace: &'a TraceContext,
-    /// How long the sweep leaves the user to the event.
-    pub event_grace: Duration,
+    pub trace: TraceContext,
     /// By which the client may ask for the same answer again.
-    pub key: Option<&'a Keyed>,
+    pub key: Option<Keyed>,
 }
 
 /// Writes the user, the event and the idempotency key in one statement: all are committed, or nothing is.
 ///
 /// Whoever comes with the same key or name while another is still being committed waits for that one, as long as a
-/// statement may take.
+/// statement may take. The sweep leaves the user to the event for `event_grace`.
 pub async fn register(
     connection: &mut PgConnection,
-    user: &NewUser,
-    with: Attendant<'_>,
+    candidate: &Candidate,
+    event_grace: Duration,
 ) -> Result<Registered, StoreError> {
     // Between the conflict and the look at it the other row may vanish (a rolled back insert, a key that expired).
     for _ in 0..3 {
-        if let Some(created) = insert(connection, user, with).await? {
+        if let Some(created) = insert(connection, candidate, event_grace).await? {
             return Ok(created);
         }
-        if let Some(known) = known(connection, user, with.key).await? {
+        if let Some(known) = known(connection, candidate).await? {
             return Ok(known);
         }
-        let taken = who_has_it(connection, user).await?;
-        if taken != (Registered::Taken { username: false, email: false }) {
-            return Ok(taken);
+        let found = who_has_it(connection, candidate).await?;
+        if found != (Registered::Taken { username: false, email: false }) {
+            return Ok(found);
         }
     }
     Err(query("register a user")(sqlx::Error::RowNotFound))
@@ -76,17 +82,16 @@ pub async fn register(
 /// `None` when somebody else has the username, the address or the key.
 async fn insert(
     connection: &mut PgConnection,
-    user: &NewUser,
-    with: Attendant<'_>,
+    Candidate { id, user, trace, key }: &Candidate,
+    event_grace: Duration,
 ) -> Result<Option<Registered>, StoreError> {
-    let id = UserId::generate();
     let inserted = within(
         "register a user",
         sqlx::query_scalar!(
             r#"
         WITH new_user AS (
-            INSERT INTO users (id, username, email, first_name, last_name, next_attempt_at)
-            VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))
+            INSERT INTO users (id, username, email, first_name, last_name, locale, next_attempt_at)
+            VALUES ($1, $2, $3, $4, $5, $14, now() + make_interval(secs => $6))
             ON CONFLICT DO NOTHING
             RETURNING id, created_at
         ), event AS (
@@ -104,19 +109,20 @@ async fn insert(
             user.email.as_str(),
             user.first_name.as_str(),
             user.last_name.as_str(),
-            with.event_grace.as_secs_f64(),
+            event_grace.as_secs_f64(),
             Uuid::now_v7(),
             EventType::UserCreated.as_str(),
-            event::about(id),
-            Json(with.trace) as _,
-            with.key.map(|keyed| keyed.key.hash().to_vec()),
-            with.key.map(|_| user.fingerprint().to_vec()),
-            with.key.map_or(0.0, |keyed| keyed.ttl.as_secs_f64()),
+            event::about(*id),
+            Json(trace) as _,
+            key.as_ref().map(|keyed| keyed.key.hash().to_vec()),
+            key.as_ref().map(|_| user.fingerprint().to_vec()),
+            key.as_ref().map_or(0.0, |keyed| keyed.ttl.as_secs_f64()),
+            user.locale.as_ref().map(Locale::as_str),
         )
         .fetch_optional(connection),
     );
     match inserted.await {
-        Ok(created_at) => Ok(created_at.map(|created_at| Registered::Created { id, created_at })),
+        Ok(created_at) => Ok(created_at.map(|created_at| Registered::Created { id: *id, created_at })),
         Err(error) if is_key_conflict(&error) => Ok(None),
         Err(error) => Err(error),
     }
@@ -131,8 +137,7 @@ fn is_key_conflict(error: &StoreError) -> bool {
 /// What the key stands for already.
 async fn known(
     connection: &mut PgConnection,
-    user: &NewUser,
-    key: Option<&Keyed>,
+    Candidate { user, key, .. }: &Candidate,
 ) -> Result<Option<Registered>, StoreError> {
     let Some(Keyed { key, .. }) = key else { return Ok(None) };
     match idempotency_keys::find(connection, key, user).await? {
@@ -142,21 +147,30 @@ async fn known(
     }
 }
 
-async fn who_has_it(connection: &mut PgConnection, user: &NewUser) -> Result<Registered, StoreError> {
-    let taken = within(
+/// Perhaps the candidate has: by a try that was committed although nobody learned it.
+async fn who_has_it(
+    connection: &mut PgConnection,
+    Candidate { id, user, .. }: &Candidate,
+) -> Result<Registered, StoreError> {
+    let found = within(
         "look up what is taken",
         sqlx::query!(
             r#"
         SELECT EXISTS (SELECT FROM users WHERE username = $1) AS "username!",
-               EXISTS (SELECT FROM users WHERE lower(email) = lower($2)) AS "email!"
+               EXISTS (SELECT FROM users WHERE lower(email) = lower($2)) AS "email!",
+               (SELECT created_at FROM users WHERE id = $3) AS own
         "#,
             user.username.as_str(),
             user.email.as_str(),
+            id.as_uuid(),
         )
         .fetch_one(connection),
     )
     .await?;
-    Ok(Registered::Taken { username: taken.username, email: taken.email })
+    Ok(match found.own {
+        Some(created_at) => Registered::Created { id: *id, created_at },
+        None => Registered::Taken { username: found.username, email: found.email },
+    })
 }
 
 /// How far a user has come; `None` when there is no such user.

@@ -1,0 +1,142 @@
+//! From the commit of a registration to its event at a consumer, by bell, relay and broker; beside the commit itself,
+//! which is the least that anything durable takes here.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Result, ensure};
+use futures_util::StreamExt as _;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions};
+use shared::{
+    domain::user::UserId,
+    store::{
+        bell::Bell,
+        registrations::{self, Registered},
+    },
+};
+use sqlx::PgPool;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+use worker::broker::message;
+
+use crate::{
+    ground::{Database, Ground, Vhost, relay::OwnRelay, vhost::QUEUE},
+    load::{open, person},
+    rounds::{Plan, Sample},
+    row::{Goal, Row},
+};
+
+const NAME: &str = "deliver";
+/// Registrations a second, and how many.
+const RATES: [(u32, u32); 3] = [(20, 100), (200, 1_000), (2_000, 8_000)];
+const ASKERS: usize = 16;
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// When something happened, by user.
+type Times = Arc<Mutex<HashMap<UserId, Instant>>>;
+
+/// Milliseconds of one round: the commits, and from commit to delivery.
+struct Round {
+    commits: Sample,
+    deliveries: Sample,
+}
+
+pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
+    let settings = &ground.settings;
+    let database = Database::fresh(&settings.database_url).await?;
+    let vhost = Vhost::fresh(&settings.rabbitmq_management_url, &settings.amqp_url).await?;
+    let mut relay_settings = settings.of_usher(&database.url);
+    relay_settings.insert("AMQP_URL".to_owned(), vhost.url.clone());
+    let relay = OwnRelay::start(relay_settings)?;
+    let (bell, closing, mut tasks) = (Bell::default(), CancellationToken::new(), JoinSet::new());
+    tasks.spawn(bell.clone().run(database.pool.clone(), closing.clone()));
+    let delivered = Times::default();
+    tasks.spawn(consume(deliveries(&vhost).await?, Arc::clone(&delivered)));
+
+    let mut rows = Vec::new();
+    for (rate, count) in RATES {
+        let mut rounds = Vec::new();
+        for round in 0..=plan.rounds.min(3) {
+            let measured = one(&database, &bell, &delivered, rate, count / u32::try_from(plan.share)?).await?;
+            rounds.extend((round > 0).then_some(measured));
+        }
+        rows.extend(rows_of(rate, &rounds));
+    }
+    closing.cancel();
+    tasks.shutdown().await;
+    relay.stop().await;
+    vhost.remove().await?;
+    database.remove().await?;
+    Ok(rows)
+}
+
+async fn one(database: &Database, bell: &Bell, delivered: &Times, rate: u32, count: u32) -> Result<Round> {
+    locked(delivered).clear();
+    let committed = Times::default();
+    let asker = |_| {
+        let (pool, bell, committed) = (database.pool.clone(), bell.clone(), Arc::clone(&committed));
+        move || register(pool.clone(), bell.clone(), Arc::clone(&committed))
+    };
+    let commits = open::at_rate(rate, count, (0..ASKERS).map(asker).collect()).await?;
+    let all_sent = Instant::now();
+    while locked(delivered).len() < usize::try_from(count)? {
+        ensure!(all_sent.elapsed() < PATIENCE, "not all events are delivered");
+        sleep(Duration::from_millis(5)).await;
+    }
+    let (committed, delivered) = (locked(&committed), locked(delivered));
+    let between = |(user, at): (&UserId, &Instant)| Some(delivered.get(user)?.saturating_duration_since(*at));
+    let deliveries: Vec<Duration> = committed.iter().filter_map(between).collect();
+    Ok(Round { commits: milliseconds(&commits), deliveries: milliseconds(&deliveries) })
+}
+
+async fn register(pool: PgPool, bell: Bell, committed: Times) -> Result<()> {
+    let candidate = person::candidate()?;
+    let mut connection = pool.acquire().await?;
+    let registered = registrations::register(&mut connection, &candidate, Duration::from_secs(15)).await?;
+    let at = Instant::now();
+    bell.ring();
+    if let Registered::Created { id, .. } = registered {
+        locked(&committed).insert(id, at);
+    }
+    Ok(())
+}
+
+async fn deliveries(vhost: &Vhost) -> Result<lapin::Consumer> {
+    let channel = vhost.connection.create_channel().await?;
+    let (options, arguments) = (BasicConsumeOptions::default(), lapin::types::FieldTable::default());
+    Ok(channel.basic_consume(QUEUE.into(), "bench".into(), options, arguments).await?)
+}
+
+async fn consume(mut deliveries: lapin::Consumer, delivered: Times) {
+    while let Some(Ok(delivery)) = deliveries.next().await {
+        let at = Instant::now();
+        if let Ok(hint) = message::decode(&delivery) {
+            locked(&delivered).entry(hint.user_id).or_insert(at);
+        }
+        drop(delivery.ack(BasicAckOptions::default()).await);
+    }
+}
+
+fn rows_of(rate: u32, rounds: &[Round]) -> [Row; 2] {
+    let of = |part: f64, side: fn(&Round) -> &Sample| Sample::of(rounds.iter().map(|round| side(round).quantile(part)));
+    let row = |name: &str, part: f64| {
+        let row = Row::new(NAME, format!("{rate}/s, {name}"), &of(part, |round| &round.deliveries), "ms");
+        row.beside("the commit", &of(part, |round| &round.commits))
+    };
+    let goal = |most| if rate == 200 { Goal::AtMost(most) } else { Goal::Nothing };
+    [row("p50", 0.5).goal(goal(1.5)), row("p99", 0.99).goal(goal(5.0))]
+}
+
+fn milliseconds(times: &[Duration]) -> Sample {
+    Sample::of(times.iter().map(|time| time.as_secs_f64() * 1e3))
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

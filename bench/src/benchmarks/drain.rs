@@ -1,0 +1,98 @@
+//! A backlog of events into the quorum queue, every one confirmed: the relay of one worker, beside a publisher that has
+//! the same messages ready in its memory.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use chrono::Utc;
+use shared::{domain::user::UserId, event::OutboxEvent, trace_context::TraceContext};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::{
+    ground::{Database, Ground, Vhost, relay::OwnRelay},
+    reference::publisher::{self, Message},
+    rounds::{Plan, interleave},
+    row::{Goal, Row},
+};
+
+const NAME: &str = "drain";
+const BACKLOG: usize = 100_000;
+const POLL: Duration = Duration::from_millis(5);
+const PATIENCE: Duration = Duration::from_mins(2);
+
+#[derive(Clone, Copy)]
+enum Side {
+    Relay,
+    Publisher,
+}
+
+pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
+    let settings = &ground.settings;
+    let database = Database::fresh(&settings.database_url).await?;
+    let vhost = Vhost::fresh(&settings.rabbitmq_management_url, &settings.amqp_url).await?;
+    let mut relay_settings = settings.of_usher(&database.url);
+    relay_settings.insert("AMQP_URL".to_owned(), vhost.url.clone());
+    let relay = OwnRelay::start(relay_settings)?;
+    let backlog = BACKLOG / plan.share;
+    let messages = publisher::messages(&events(backlog));
+    // Each turn takes seconds, so three of them say what five of a shorter one do.
+    let plan = Plan { rounds: plan.rounds.min(3), ..plan };
+    let samples = interleave(plan, &[Side::Relay, Side::Publisher], async |side| {
+        database.empty().await?;
+        vhost.empty().await?;
+        let took = match side {
+            Side::Relay => drain(&database, &relay, backlog).await?,
+            Side::Publisher => publish(&vhost, &messages).await?,
+        };
+        Ok([backlog as f64 / took.as_secs_f64()])
+    });
+    let samples = samples.await?;
+    relay.stop().await;
+    vhost.remove().await?;
+    database.remove().await?;
+    let row = Row::new(NAME, format!("{backlog} events"), &samples[0][0], "/s");
+    Ok(vec![row.beside("bare publisher", &samples[1][0]).goal(Goal::RatioAtLeast(0.85))])
+}
+
+async fn publish(vhost: &Vhost, messages: &[Message]) -> Result<Duration> {
+    publisher::publish(&vhost.connection, messages).await
+}
+
+/// From the commit of the backlog until its last row is gone.
+async fn drain(database: &Database, relay: &OwnRelay, backlog: usize) -> Result<Duration> {
+    let mut transaction = database.pool.begin().await?;
+    sqlx::query(
+        "INSERT INTO outbox (event_id, event_type, user_id, data)
+         SELECT gen_random_uuid(), 'user.created', id, jsonb_build_object('version', 1, 'userId', id)
+           FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, $1)) AS people",
+    )
+    .bind(i32::try_from(backlog)?)
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    let began = Instant::now();
+    relay.rung.notify_one();
+    // The relay goes by the row number, so the highest row is the last: to look for it costs the same all the time.
+    while sqlx::query("SELECT FROM outbox ORDER BY id DESC LIMIT 1").fetch_optional(&database.pool).await?.is_some() {
+        ensure!(began.elapsed() < PATIENCE, "the relay does not drain the outbox");
+        sleep(POLL).await;
+    }
+    Ok(began.elapsed())
+}
+
+fn events(count: usize) -> Vec<OutboxEvent> {
+    let event = |_| {
+        let user_id = UserId::generate();
+        OutboxEvent {
+            event_id: Uuid::now_v7(),
+            event_type: "user.created".to_owned(),
+            user_id,
+            data: shared::event::about(user_id),
+            trace_context: TraceContext::default(),
+            created_at: Utc::now(),
+            tries: 0,
+        }
+    };
+    (0..count).map(event).collect()
+}

@@ -1,0 +1,91 @@
+//! Users per second through the consumer to the real Keycloak, mail included, sixteen at once; beside a bare client that
+//! makes the same calls with as many at once.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Result;
+use tokio::task::JoinSet;
+
+use crate::{
+    ground::{Ground, backlog, process::Process, scene::Scene},
+    load::person,
+    reference::direct::Direct,
+    rounds::{Plan, Sample, interleave},
+    row::{Goal, Row},
+};
+
+const NAME: &str = "provision";
+const USERS: usize = 400;
+const AT_ONCE: usize = 16;
+const PATIENCE: Duration = Duration::from_mins(2);
+
+#[derive(Clone, Copy)]
+enum Side {
+    Worker,
+    Direct,
+}
+
+pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
+    let (scene, direct) = (Scene::set(ground).await?, Direct::new(&ground.settings).await?);
+    let (users, mut cpu) = (USERS / plan.share.min(5), Vec::new());
+    let plan = Plan { rounds: plan.rounds.min(4), ..plan };
+    let samples = interleave(plan, &[Side::Worker, Side::Direct], async |side| {
+        scene.mails.forget();
+        Ok([match side {
+            Side::Worker => by_worker(ground, &scene, users, &mut cpu).await?,
+            Side::Direct => directly(&scene, &direct, users).await?,
+        }])
+    });
+    let samples = samples.await?;
+    scene.remove().await?;
+    let rate = Row::new(NAME, format!("{AT_ONCE} at once"), &samples[0][0], "/s");
+    Ok(vec![
+        rate.beside("bare client", &samples[1][0]).goal(Goal::RatioAtLeast(0.95)),
+        Row::new(NAME, "processor time of the worker for one user", &Sample::of(cpu), "µs"),
+    ])
+}
+
+async fn by_worker(ground: &Ground, scene: &Scene, users: usize, cpu: &mut Vec<f64>) -> Result<f64> {
+    scene.database.empty().await?;
+    scene.vhost.empty().await?;
+    backlog::register(&scene.database, users).await?;
+    let mut settings = scene.settings(ground);
+    settings.insert("PROVISION_CONCURRENCY".to_owned(), AT_ONCE.to_string());
+    let worker = Process::worker(ground, settings).await?;
+    let rate = rate(scene, users).await?;
+    cpu.push(worker.cpu()? * 1e6 / users as f64);
+    worker.stop().await?;
+    Ok(rate)
+}
+
+async fn directly(scene: &Scene, direct: &Direct, users: usize) -> Result<f64> {
+    let (begun, mut working) = (Arc::new(AtomicUsize::new(0)), JoinSet::new());
+    for _ in 0..AT_ONCE {
+        let (direct, begun) = (direct.clone(), Arc::clone(&begun));
+        working.spawn(async move {
+            while begun.fetch_add(1, Ordering::Relaxed) < users {
+                direct.provision(&person::name()).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(ended) = working.join_next().await {
+        ended??;
+    }
+    rate(scene, users).await
+}
+
+/// Between the first tenth and the last: neither the start nor the end, where fewer work than could, says how fast it
+/// goes.
+async fn rate(scene: &Scene, users: usize) -> Result<f64> {
+    let (first, last) = (users / 10, users - users / 10);
+    scene.mails.nth(users, PATIENCE).await?;
+    let (from, until) = (scene.mails.nth(first, PATIENCE).await?, scene.mails.nth(last, PATIENCE).await?);
+    Ok((last - first) as f64 / until.duration_since(from).as_secs_f64())
+}

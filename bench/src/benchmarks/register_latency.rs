@@ -1,0 +1,80 @@
+//! How long a registration takes at 200 a second while Keycloak, broker and mail are down, beside the same with all of
+//! them up and a worker at work.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use anyhow::{Result, ensure};
+use tokio::sync::Mutex;
+
+use crate::{
+    ground::{Database, Ground, Vhost, process::Process},
+    load::{client::Client, closed::REGISTER, open, person},
+    reference::stub::Stub,
+    rounds::{Plan, Sample, interleave},
+    row::{Goal, Row},
+};
+
+const NAME: &str = "register-latency";
+const RATE: u32 = 200;
+const COUNT: u32 = 1_000;
+const ASKERS: usize = 16;
+/// Two runs of the same differ by as much.
+const NOISE: f64 = 1.15;
+
+#[derive(Clone, Copy)]
+enum Side {
+    Down,
+    Up,
+}
+
+pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
+    let settings = &ground.settings;
+    let database = Database::fresh(&settings.database_url).await?;
+    let vhost = Vhost::fresh(&settings.rabbitmq_management_url, &settings.amqp_url).await?;
+    let stub = Stub::start(Duration::from_millis(20)).await?;
+    let up = told(ground, &database, &vhost.url, &format!("http://{}", stub.address));
+    // Nobody listens on the discard port.
+    let down = told(ground, &database, "amqp://usher:usher@127.0.0.1:9/usher", "http://127.0.0.1:9");
+    let count = COUNT / u32::try_from(plan.share.min(3))?;
+    let samples = interleave(plan, &[Side::Down, Side::Up], async |side| {
+        database.empty().await?;
+        one(ground, if matches!(side, Side::Up) { &up } else { &down }, count).await
+    });
+    let samples = samples.await?;
+    vhost.remove().await?;
+    database.remove().await?;
+    let row = |name: &str, n: usize| {
+        let row = Row::new(NAME, format!("{RATE}/s, all down, {name}"), &samples[0][n], "ms");
+        row.beside("all up", &samples[1][n]).goal(Goal::RatioAtMost(NOISE))
+    };
+    Ok(vec![row("p50", 0), row("p99", 1)])
+}
+
+fn told(ground: &Ground, database: &Database, amqp: &str, keycloak: &str) -> BTreeMap<String, String> {
+    let mut settings = ground.settings.of_usher(&database.url);
+    settings.insert("AMQP_URL".to_owned(), amqp.to_owned());
+    settings.insert("KEYCLOAK_URL".to_owned(), keycloak.to_owned());
+    settings
+}
+
+/// Milliseconds: p50 and p99.
+async fn one(ground: &Ground, settings: &BTreeMap<String, String>, count: u32) -> Result<[f64; 2]> {
+    let api = Process::api(ground, settings.clone()).await?;
+    let worker = Process::worker(ground, settings.clone()).await?;
+    let mut askers = Vec::new();
+    for _ in 0..ASKERS {
+        let client = Arc::new(Mutex::new(Client::connect(api.address).await?));
+        askers.push(move || register(Arc::clone(&client)));
+    }
+    let times = open::at_rate(RATE, count, askers).await?;
+    let times = Sample::of(times.iter().map(|time| time.as_secs_f64() * 1e3));
+    api.stop().await?;
+    worker.stop().await?;
+    Ok([times.quantile(0.5), times.quantile(0.99)])
+}
+
+async fn register(client: Arc<Mutex<Client>>) -> Result<()> {
+    let status = client.lock().await.post(REGISTER, &person::body(&person::name())).await?;
+    ensure!(status == 201, "a registration was answered with {status}");
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! What grows with the number of users, which should be nothing: the relay's claim, the sweep's look and claim, and a
+//! registration, among a thousand users and among a million; and the relay's claim past half a million dead rows that a
+//! long snapshot keeps.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use shared::{
+    domain::user::UserId,
+    store::{outbox, provisioning, registrations},
+};
+use sqlx::{Executor as _, PgPool, postgres::PgPoolOptions};
+use tokio::time::Instant;
+
+use crate::{
+    ground::{Database, Ground},
+    load::person,
+    rounds::{Plan, Sample},
+    row::{Goal, Row},
+};
+
+const NAME: &str = "scale";
+const SIZES: [i64; 3] = [1_000, 100_000, 1_000_000];
+const WITH_FULL: i64 = 10_000_000;
+const DEAD: i64 = 500_000;
+/// Of each question, at each size.
+const TIMES: usize = 200;
+/// Events in one claim of the relay, users in one look of the sweep.
+const EVENTS: i64 = 100;
+const DUE: i64 = 16;
+const LEASE: Duration = Duration::from_secs(30);
+
+/// Milliseconds at one size.
+struct Measured {
+    relay: Sample,
+    look: Sample,
+    claim: Sample,
+    register: Sample,
+}
+
+pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
+    let database = Database::fresh(&ground.settings.database_url).await?;
+    let (pool, mut rows) = (&database.pool, Vec::new());
+    let mut first = None;
+    for size in SIZES.into_iter().chain(plan.full.then_some(WITH_FULL)) {
+        let size = if size > SIZES[0] { size / i64::try_from(plan.share)? } else { size };
+        fill(pool, size).await?;
+        let measured = at_this_size(&database).await?;
+        let at_first = first.get_or_insert_with(|| measured.copy());
+        rows.extend(rows_of(size, &measured, at_first));
+    }
+    let first = first.context("no size")?;
+    let dead = past_dead_rows(&database, DEAD / i64::try_from(plan.share)?).await?;
+    let line = "relay's claim past dead rows under a snapshot";
+    rows.push(Row::new(NAME, line, &dead, "ms").beside("at 1000 users", &first.relay).goal(FLAT));
+    database.remove().await?;
+    Ok(rows)
+}
+
+const FLAT: Goal = Goal::AtMostAndFlat(0.5, 1.5);
+
+impl Measured {
+    fn copy(&self) -> Self {
+        let Self { relay, look, claim, register } = self;
+        Self { relay: relay.clone(), look: look.clone(), claim: claim.clone(), register: register.clone() }
+    }
+}
+
+fn rows_of(size: i64, measured: &Measured, first: &Measured) -> [Row; 4] {
+    let row = |what: &str, ours: &Sample, reference: &Sample, goal| {
+        Row::new(NAME, format!("{size} users, {what}"), ours, "ms").beside("at 1000 users", reference).goal(goal)
+    };
+    [
+        row("relay's claim", &measured.relay, &first.relay, FLAT),
+        row("sweep's look", &measured.look, &first.look, FLAT),
+        row("claim of a user", &measured.claim, &first.claim, FLAT),
+        row("register", &measured.register, &first.register, Goal::RatioAtMost(1.5)),
+    ]
+}
+
+/// Up to `size` users, all but a few of them done with.
+async fn fill(pool: &PgPool, size: i64) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO users (id, username, email, first_name, last_name, next_attempt_at, mail_served,
+                            keycloak_id, keycloak_realm, synced_at)
+         SELECT gen_random_uuid(), 'f' || md5(n::text), md5(n::text) || '@example.org', 'Ada', 'Lovelace', now(), 1,
+                gen_random_uuid(), 'usher', now()
+           FROM generate_series((SELECT count(*) FROM users) + 1, $1) AS n",
+    )
+    .bind(size)
+    .execute(pool)
+    .await?;
+    pool.execute("VACUUM (ANALYZE) users").await?;
+    pool.execute("CHECKPOINT").await?;
+    Ok(())
+}
+
+async fn at_this_size(database: &Database) -> Result<Measured> {
+    let pool = &database.pool;
+    let people = overdue(pool).await?;
+    let look = times(TIMES, async |_| provisioning::due(pool, DUE, true).await.map(drop)).await?;
+    let claim = times(TIMES, async |n| provisioning::claim(pool, people[n], LEASE, true).await.map(drop)).await?;
+    let register = times(TIMES, async |_| {
+        registrations::register(&mut *pool.acquire().await?, &person::candidate()?, LEASE).await?;
+        anyhow::Ok(())
+    });
+    let register = register.await?;
+    let relay = relay_claims(database, 0).await?;
+    sqlx::query("DELETE FROM users WHERE synced_at IS NULL").execute(pool).await?;
+    pool.execute("TRUNCATE outbox").await?;
+    Ok(Measured { relay, look, claim, register })
+}
+
+/// People whose time has come.
+async fn overdue(pool: &PgPool) -> Result<Vec<UserId>> {
+    let ids: Vec<uuid::Uuid> = sqlx::query_scalar(
+        "INSERT INTO users (id, username, email, first_name, last_name, next_attempt_at)
+         SELECT gen_random_uuid(), 'd' || n, 'd' || n || '@example.org', 'Ada', 'Lovelace', now()
+           FROM generate_series(1, $1) AS n
+         RETURNING id",
+    )
+    .bind(i32::try_from(2 * TIMES)?)
+    .fetch_all(pool)
+    .await?;
+    Ok(ids.into_iter().map(UserId::from).collect())
+}
+
+/// Claims that are not kept, so that each finds the same as the one before.
+async fn relay_claims(database: &Database, low: i64) -> Result<Sample> {
+    write_events(&database.pool, EVENTS).await?;
+    // One connection: whoever gets it after a claim knows that the claim is rolled back.
+    let one = PgPoolOptions::new().max_connections(1).test_before_acquire(false).connect(&database.url).await?;
+    let mut times = Vec::with_capacity(TIMES);
+    for n in 0..2 * TIMES {
+        drop(one.acquire().await?);
+        let asked = Instant::now();
+        let claim = outbox::claim(&one, EVENTS, low).await?;
+        times.extend((n >= TIMES).then_some(asked.elapsed().as_secs_f64() * 1e3));
+        ensure!(i64::try_from(claim.events.len())? == EVENTS, "a claim took {} events", claim.events.len());
+    }
+    Ok(Sample::of(times))
+}
+
+/// With the low mark that a relay has which published them half a minute ago.
+async fn past_dead_rows(database: &Database, dead: i64) -> Result<Sample> {
+    let pool = &database.pool;
+    let mut long = pool.begin().await?;
+    (&mut *long).execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM outbox").await?;
+    write_events(pool, dead).await?;
+    let low: i64 = sqlx::query_scalar("SELECT max(id) FROM outbox").fetch_one(pool).await?;
+    pool.execute("DELETE FROM outbox").await?;
+    let sample = relay_claims(database, low).await?;
+    long.rollback().await?;
+    Ok(sample)
+}
+
+async fn write_events(pool: &PgPool, count: i64) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO outbox (event_id, event_type, user_id, data)
+         SELECT gen_random_uuid(), 'user.created', gen_random_uuid(), '{}' FROM generate_series(1, $1)",
+    )
+    .bind(count)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Milliseconds of each, after some that do not count.
+async fn times<E>(count: usize, mut ask: impl AsyncFnMut(usize) -> Result<(), E>) -> Result<Sample, E> {
+    let mut times = Vec::with_capacity(count);
+    for n in 0..2 * count {
+        let asked = Instant::now();
+        ask(n).await?;
+        times.extend((n >= count).then_some(asked.elapsed().as_secs_f64() * 1e3));
+    }
+    Ok(Sample::of(times))
+}

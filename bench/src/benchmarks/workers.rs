@@ -1,0 +1,79 @@
+//! Users per second with one, two, four and eight workers, on a Keycloak that answers after 20 ms: whether more workers
+//! do as much more, until the machine's cores are full.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use futures_util::future::try_join_all;
+
+use crate::{
+    ground::{Database, Ground, Vhost, backlog, machine, process::Process},
+    reference::stub::Stub,
+    rounds::{Plan, Sample, interleave},
+    row::{Goal, Row},
+};
+
+const NAME: &str = "workers";
+const WORKERS: [usize; 4] = [1, 2, 4, 8];
+const ANSWERS_AFTER: Duration = Duration::from_millis(20);
+/// Few, so that one worker leaves the machine to the others.
+const AT_ONCE: &str = "4";
+/// For each worker.
+const USERS: usize = 300;
+const PATIENCE: Duration = Duration::from_mins(2);
+/// From then on a core that is free is luck.
+const FULL: f64 = 0.9;
+
+pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
+    let settings = &ground.settings;
+    let database = Database::fresh(&settings.database_url).await?;
+    let vhost = Vhost::fresh(&settings.rabbitmq_management_url, &settings.amqp_url).await?;
+    let stub = Stub::start(ANSWERS_AFTER).await?;
+    let plan = Plan { rounds: plan.rounds.min(3), ..plan };
+    let samples = interleave(plan, &WORKERS, async |workers| {
+        database.empty().await?;
+        vhost.empty().await?;
+        stub.forget();
+        one(ground, &database, &vhost, &stub, workers, USERS * workers / plan.share.min(3)).await
+    });
+    let samples = samples.await?;
+    vhost.remove().await?;
+    database.remove().await?;
+    let alone = samples[0][0].median();
+    Ok(WORKERS.into_iter().zip(&samples).map(|(workers, sample)| row_of(workers, sample, alone)).collect())
+}
+
+fn row_of(workers: usize, [rate, busy]: &[Sample; 2], alone: f64) -> Row {
+    let full = busy.median() >= FULL;
+    let line = format!("{workers} workers, processors {:.0} % busy", busy.median() * 100.0);
+    let row = Row::new(NAME, line, rate, "/s").beside("linear", &Sample::of([alone * workers as f64]));
+    row.goal(if full || workers == 1 { Goal::Nothing } else { Goal::RatioAtLeast(0.9) })
+}
+
+/// Users per second, and how much of the machine was busy.
+async fn one(
+    ground: &Ground,
+    database: &Database,
+    vhost: &Vhost,
+    stub: &Stub,
+    workers: usize,
+    users: usize,
+) -> Result<[f64; 2]> {
+    backlog::register(database, users).await?;
+    let mut settings = ground.settings.of_usher(&database.url);
+    settings.insert("AMQP_URL".to_owned(), vhost.url.clone());
+    settings.insert("KEYCLOAK_URL".to_owned(), format!("http://{}", stub.address));
+    settings.insert("PROVISION_CONCURRENCY".to_owned(), AT_ONCE.to_owned());
+    let processes = try_join_all((0..workers).map(|_| Process::worker(ground, settings.clone()))).await?;
+    let (first, last) = (users / 5, users - users / 5);
+    stub.mails(first, PATIENCE).await?;
+    let before = machine::processors()?;
+    stub.mails(last, PATIENCE).await?;
+    let busy = machine::busy_since(before)?;
+    let mails = stub.mails(users, PATIENCE).await?;
+    let rate = (last - first) as f64 / mails[last].duration_since(mails[first]).as_secs_f64();
+    for process in processes {
+        process.stop().await?;
+    }
+    Ok([rate, busy])
+}

@@ -1,0 +1,50 @@
+//! A database of the run's own, on the server of the stack.
+
+use anyhow::{Context as _, Result, ensure};
+use shared::store;
+use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, postgres::PgPoolOptions};
+use url::Url;
+
+/// One run at a time, so one name: what an interrupted run left goes with the next one.
+const NAME: &str = "usher_bench";
+
+pub(crate) struct Database {
+    pub(crate) url: String,
+    pub(crate) pool: PgPool,
+    server: String,
+}
+
+impl Database {
+    /// Empty and migrated, on a server that keeps what it promises.
+    pub(crate) async fn fresh(stack_url: &str) -> Result<Self> {
+        let (server, url) = (with_name(stack_url, "postgres")?, with_name(stack_url, NAME)?);
+        let mut connection = PgConnection::connect(&server).await.context("PostgreSQL is not there")?;
+        let fsync: String = sqlx::query_scalar("SHOW fsync").fetch_one(&mut connection).await?;
+        ensure!(fsync == "on", "PostgreSQL runs with fsync={fsync}: what it measures would be worth nothing");
+        connection.execute("DROP DATABASE IF EXISTS usher_bench WITH (FORCE)").await?;
+        connection.execute("CREATE DATABASE usher_bench").await?;
+        let pool = PgPoolOptions::new().max_connections(20).test_before_acquire(false).connect(&url).await?;
+        store::migrate(&pool).await?;
+        Ok(Self { url, pool, server })
+    }
+
+    /// Every round begins alike: with empty tables, and without what the one before left to be written.
+    pub(crate) async fn empty(&self) -> Result<()> {
+        self.pool.execute("TRUNCATE users, outbox, idempotency_keys, mail_requests").await?;
+        self.pool.execute("CHECKPOINT").await?;
+        Ok(())
+    }
+
+    pub(crate) async fn remove(self) -> Result<()> {
+        self.pool.close().await;
+        let mut connection = PgConnection::connect(&self.server).await?;
+        connection.execute("DROP DATABASE IF EXISTS usher_bench WITH (FORCE)").await?;
+        Ok(())
+    }
+}
+
+fn with_name(url: &str, name: &str) -> Result<String> {
+    let mut url = Url::parse(url).context("DATABASE_URL is no address")?;
+    url.set_path(name);
+    Ok(url.into())
+}

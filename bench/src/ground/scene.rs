@@ -1,0 +1,46 @@
+//! Everything that a whole journey passes: a database, a vhost, a realm and a mail server of the run's own.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use super::{
+    Database, Ground, Vhost,
+    mail_sink::MailSink,
+    realm::{self, REDIRECT, Realm},
+};
+
+pub(crate) struct Scene {
+    pub(crate) database: Database,
+    pub(crate) vhost: Vhost,
+    pub(crate) mails: MailSink,
+    realm: Realm,
+}
+
+impl Scene {
+    pub(crate) async fn set(ground: &Ground) -> Result<Self> {
+        let (settings, mails) = (&ground.settings, MailSink::start().await?);
+        Ok(Self {
+            database: Database::fresh(&settings.database_url).await?,
+            vhost: Vhost::fresh(&settings.rabbitmq_management_url, &settings.amqp_url).await?,
+            realm: Realm::fresh(settings, mails.port).await?,
+            mails,
+        })
+    }
+
+    /// What api and worker are told in it.
+    pub(crate) fn settings(&self, ground: &Ground) -> BTreeMap<String, String> {
+        let mut settings = ground.settings.of_usher(&self.database.url);
+        settings.extend(
+            [("AMQP_URL", &*self.vhost.url), ("KEYCLOAK_REALM", realm::NAME), ("MAIL_REDIRECT_URI", REDIRECT)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        settings
+    }
+
+    pub(crate) async fn remove(self) -> Result<()> {
+        self.realm.remove().await?;
+        self.vhost.remove().await?;
+        self.database.remove().await
+    }
+}

@@ -1,0 +1,58 @@
+//! A vhost of the run's own, on the broker of the stack.
+
+use anyhow::{Context as _, Result, ensure};
+use lapin::{Connection, ConnectionProperties, options::QueuePurgeOptions};
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use url::Url;
+use worker::broker::topology;
+
+/// One run at a time, so one name: what an interrupted run left goes with the next one.
+const NAME: &str = "usher_bench";
+/// Where the events of registrations go.
+pub(crate) const QUEUE: &str = topology::WORK_QUEUES[0].name;
+
+pub(crate) struct Vhost {
+    pub(crate) url: String,
+    pub(crate) connection: Connection,
+    management: String,
+    user: String,
+}
+
+impl Vhost {
+    /// With the queues of Usher, empty.
+    pub(crate) async fn fresh(management: &str, amqp_url: &str) -> Result<Self> {
+        let mut url = Url::parse(amqp_url).context("AMQP_URL is no address")?;
+        url.set_path(NAME);
+        let (management, user) = (management.trim_end_matches('/').to_owned(), url.username().to_owned());
+        ask(&management, Method::DELETE, &format!("vhosts/{NAME}"), None).await?;
+        ask(&management, Method::PUT, &format!("vhosts/{NAME}"), Some(json!({}))).await?;
+        let all = json!({ "configure": ".*", "write": ".*", "read": ".*" });
+        ask(&management, Method::PUT, &format!("permissions/{NAME}/{user}"), Some(all)).await?;
+        let connection = Connection::connect(url.as_str(), ConnectionProperties::default()).await?;
+        topology::declare(&connection).await?;
+        Ok(Self { url: url.into(), connection, management, user })
+    }
+
+    pub(crate) async fn empty(&self) -> Result<()> {
+        let channel = self.connection.create_channel().await?;
+        channel.queue_purge(QUEUE.into(), QueuePurgeOptions::default()).await?;
+        Ok(channel.close(200, "purged".into()).await?)
+    }
+
+    pub(crate) async fn remove(self) -> Result<()> {
+        self.connection.close(200, "bye".into()).await.with_context(|| format!("{} cannot leave", self.user))?;
+        ask(&self.management, Method::DELETE, &format!("vhosts/{NAME}"), None).await
+    }
+}
+
+async fn ask(management: &str, method: Method, path: &str, body: Option<Value>) -> Result<()> {
+    let delete = method == Method::DELETE;
+    let mut request = Client::new().request(method, format!("{management}/api/{path}"));
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    let status = request.send().await.context("RabbitMQ's management does not answer")?.status();
+    ensure!(status.is_success() || delete && status == StatusCode::NOT_FOUND, "{path}: RabbitMQ answers {status}");
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! What the server gives without any of us: PostgreSQL's own `pgbench`, with the statement of the api.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use tokio::process::Command;
+
+use crate::{
+    ground::{Database, Ground},
+    rounds::Plan,
+};
+
+const STORE: &str = include_str!("../../../shared/src/store/registrations/mod.rs");
+
+/// What stands for each parameter; the last one first, because `$1` is also the beginning of `$13`.
+const VALUES: [&str; 13] = [
+    "gen_random_uuid()",
+    "replace(gen_random_uuid()::text, '-', '')",
+    "gen_random_uuid()::text || '@example.org'",
+    "'Ada'",
+    "'Lovelace'",
+    "15",
+    "gen_random_uuid()",
+    "'user.created'",
+    "jsonb_build_object('version', 1, 'userId', id)",
+    "'{}'::jsonb",
+    "NULL",
+    "NULL::bytea",
+    "0",
+];
+
+/// Registrations per second.
+pub(crate) async fn registrations(ground: &Ground, database: &Database, connections: usize, plan: Plan) -> Result<f64> {
+    let script = ground.logs()?.join("register.sql");
+    fs::write(&script, statement()? + ";\n")?;
+    let seconds = (plan.warm_up + plan.length).as_secs().to_string();
+    let output = Command::new(program())
+        .args(["--no-vacuum", "--protocol=prepared", "--jobs=2", "--file"])
+        .arg(&script)
+        .args(["--client", &connections.to_string(), "--time", &seconds, &database.url])
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("cannot run pgbench")?;
+    ensure!(output.status.success(), "pgbench failed: {}", String::from_utf8_lossy(&output.stderr));
+    rate(&String::from_utf8_lossy(&output.stdout)).context("pgbench says no rate")
+}
+
+fn rate(output: &str) -> Option<f64> {
+    output.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok())
+}
+
+/// The statement as it stands in the store, so that it is never another one.
+fn statement() -> Result<String> {
+    let texts = STORE.split("r#\"").skip(1).filter_map(|text| text.split("\"#").next());
+    let statement = texts.into_iter().find(|text| text.contains("INSERT INTO users")).context("no statement")?;
+    let parameters = (1..=VALUES.len()).rev();
+    let bound = parameters.fold(statement.to_owned(), |text, n| text.replace(&format!("${n}"), VALUES[n - 1]));
+    ensure!(!bound.contains('$'), "the statement has other parameters now: {bound}");
+    Ok(bound.trim().to_owned())
+}
+
+/// Debian keeps it beside the server's programs.
+fn program() -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let programs = versions.map(|version| version.path().join("bin/pgbench")).filter(|program| program.exists());
+    programs.max().unwrap_or_else(|| Path::new("pgbench").to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_statement_is_the_one_of_the_store() {
+        let statement = statement().unwrap();
+        assert!(statement.starts_with("WITH new_user AS ("), "{statement}");
+        assert!(statement.contains("INSERT INTO outbox") && statement.contains("'Lovelace'"), "{statement}");
+    }
+
+    #[test]
+    fn a_rate_is_read() {
+        assert_eq!(rate("latency average = 1 ms\ntps = 4321.5 (without initial connection time)\n"), Some(4321.5));
+        assert_eq!(rate("nothing"), None);
+    }
+}

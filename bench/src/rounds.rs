@@ -1,0 +1,100 @@
+//! Rounds that take turns: ours, reference, ours, reference … Whatever else the machine does then falls on both.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+/// How long everything takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) rounds: usize,
+    pub(crate) warm_up: Duration,
+    pub(crate) length: Duration,
+    /// How much of what is counted in pieces is done: all of it, or a part that shows that it works.
+    pub(crate) share: usize,
+    /// With sizes that take long to make.
+    pub(crate) full: bool,
+}
+
+impl Plan {
+    pub(crate) fn new(quick: bool, full: bool) -> Self {
+        let (rounds, length, share) = if quick { (2, 1_500, 10) } else { (5, 2_500, 1) };
+        Self { rounds, warm_up: Duration::from_millis(500), length: Duration::from_millis(length), share, full }
+    }
+}
+
+/// What the rounds of one side gave.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sample(Vec<f64>);
+
+impl Sample {
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        Self(values)
+    }
+
+    pub(crate) fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+
+    /// From the lower to the upper quartile, as a part of the median.
+    pub(crate) fn spread(&self) -> f64 {
+        (self.quantile(0.75) - self.quantile(0.25)) / self.median()
+    }
+
+    /// Between two values, in proportion.
+    pub(crate) fn quantile(&self, part: f64) -> f64 {
+        let Some(last) = self.0.len().checked_sub(1) else { return f64::NAN };
+        let at = part * last as f64;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index that is there")]
+        let (below, above) = (at.floor() as usize, at.ceil() as usize);
+        self.0[below] + (self.0[above] - self.0[below]) * at.fract()
+    }
+}
+
+/// Measures each of `sides` in turn, `rounds` times, after a turn of each that does not count. Each measurement gives
+/// `N` numbers.
+pub(crate) async fn interleave<S: Copy, const N: usize>(
+    plan: Plan,
+    sides: &[S],
+    mut measure: impl AsyncFnMut(S) -> Result<[f64; N]>,
+) -> Result<Vec<[Sample; N]>> {
+    let mut measured = vec![Vec::new(); sides.len()];
+    for round in 0..=plan.rounds {
+        for (side, values) in sides.iter().zip(&mut measured) {
+            let value = measure(*side).await?;
+            if round > 0 {
+                values.push(value);
+            }
+        }
+    }
+    let sample = |values: &Vec<[f64; N]>| std::array::from_fn(|n| Sample::of(values.iter().map(|value| value[n])));
+    Ok(measured.iter().map(sample).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_lie_between_the_values() {
+        let sample = Sample::of([4.0, 1.0, 2.0, 3.0, 5.0]);
+        assert_eq!((sample.median(), sample.quantile(0.25), sample.quantile(1.0)), (3.0, 2.0, 5.0));
+        assert_eq!((2, Sample::of([1.0, 2.0]).median()), (2, 1.5));
+        assert!(Sample::default().median().is_nan());
+    }
+
+    #[tokio::test]
+    async fn sides_take_turns_and_the_first_turn_does_not_count() {
+        let plan = Plan { rounds: 2, ..Plan::new(true, false) };
+        let mut turns = String::new();
+        let samples = interleave(plan, &['a', 'b'], async |side| {
+            turns.push(side);
+            Ok([turns.len() as f64])
+        });
+        let samples = samples.await.unwrap();
+        assert_eq!(turns, "ababab");
+        assert_eq!((turns.len(), samples[1][0].median()), (6, 5.0));
+    }
+}

@@ -1,0 +1,112 @@
+//! One line of the table: what was measured, beside what, and whether it is enough.
+
+use serde_json::{Value, json};
+
+use crate::rounds::Sample;
+
+pub(crate) struct Row {
+    pub(crate) benchmark: &'static str,
+    pub(crate) line: String,
+    pub(crate) ours: Sample,
+    pub(crate) reference: Option<Sample>,
+    /// What the reference is.
+    pub(crate) beside: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) goal: Goal,
+}
+
+/// What is asked of a row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Goal {
+    RatioAtLeast(f64),
+    RatioAtMost(f64),
+    AtMost(f64),
+    /// And the ratio no more than the second.
+    AtMostAndFlat(f64, f64),
+    /// No more than the reference and this.
+    AtMostBeyond(f64),
+    /// Shown for comparison.
+    Nothing,
+}
+
+impl Row {
+    pub(crate) fn new(benchmark: &'static str, line: impl Into<String>, ours: &Sample, unit: &'static str) -> Self {
+        let (line, ours) = (line.into(), ours.clone());
+        Self { benchmark, line, ours, reference: None, beside: "", unit, goal: Goal::Nothing }
+    }
+
+    pub(crate) fn beside(mut self, what: &'static str, reference: &Sample) -> Self {
+        (self.beside, self.reference) = (what, Some(reference.clone()));
+        self
+    }
+
+    pub(crate) fn goal(mut self, goal: Goal) -> Self {
+        self.goal = goal;
+        self
+    }
+
+    pub(crate) fn ratio(&self) -> Option<f64> {
+        self.reference.as_ref().map(|reference| self.ours.median() / reference.median())
+    }
+
+    /// `None` when nothing is asked.
+    pub(crate) fn met(&self) -> Option<bool> {
+        let (ours, reference) = (self.ours.median(), self.reference.as_ref().map(Sample::median));
+        match self.goal {
+            Goal::RatioAtLeast(least) => self.ratio().map(|ratio| ratio >= least),
+            Goal::RatioAtMost(most) => self.ratio().map(|ratio| ratio <= most),
+            Goal::AtMost(most) => Some(ours <= most),
+            Goal::AtMostAndFlat(most, flat) => self.ratio().map(|ratio| ours <= most && ratio <= flat),
+            Goal::AtMostBeyond(more) => reference.map(|reference| ours <= reference + more),
+            Goal::Nothing => None,
+        }
+    }
+
+    pub(crate) fn goal_text(&self) -> String {
+        match self.goal {
+            Goal::RatioAtLeast(least) => format!("ratio ≥ {least}"),
+            Goal::RatioAtMost(most) => format!("ratio ≤ {most}"),
+            Goal::AtMost(most) => format!("≤ {most} {}", self.unit),
+            Goal::AtMostAndFlat(most, flat) => format!("≤ {most} {}, ratio ≤ {flat}", self.unit),
+            Goal::AtMostBeyond(more) => format!("≤ reference + {more} {}", self.unit),
+            Goal::Nothing => String::new(),
+        }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "name": format!("{}: {}", self.benchmark, self.line),
+            "ours": self.ours.median(),
+            "oursSpread": self.ours.spread(),
+            "reference": self.reference.as_ref().map(Sample::median),
+            "referenceSpread": self.reference.as_ref().map(Sample::spread),
+            "beside": self.beside,
+            "unit": self.unit,
+            "ratio": self.ratio(),
+            "goal": self.goal_text(),
+            "met": self.met(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goal_is_met_or_not() {
+        let row = Row::new("register", "16", &Sample::of([90.0]), "/s").beside("bare", &Sample::of([100.0]));
+        assert_eq!(row.met(), None);
+        for (goal, met) in [
+            (Goal::RatioAtLeast(0.9), true),
+            (Goal::RatioAtLeast(0.95), false),
+            (Goal::RatioAtMost(0.8), false),
+            (Goal::AtMost(90.0), true),
+            (Goal::AtMostAndFlat(90.0, 0.8), false),
+            (Goal::AtMostBeyond(-20.0), false),
+        ] {
+            let row = Row::new("register", "16", &row.ours, "/s").beside("bare", &Sample::of([100.0])).goal(goal);
+            assert_eq!(row.met(), Some(met), "{goal:?}");
+        }
+    }
+}

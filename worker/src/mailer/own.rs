@@ -1,0 +1,80 @@
+//! Our own mail, with Keycloak's link in it.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
+use shared::{
+    backoff::jittered,
+    store::provisioning::{Account, ClaimedUser},
+    telemetry::chain,
+};
+
+use super::{
+    error::MailError,
+    letter::Letter,
+    template::{Lifespan, Variables},
+};
+use crate::{
+    config::mail::{MailConfig, OwnMail},
+    keycloak::{action_link::ActionLink, client::KeycloakClient, error::KeycloakError},
+    smtp::client::SmtpClient,
+};
+
+/// Between two looks for the provider, which is installed by restarting Keycloak.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+pub(super) struct OwnPost {
+    server: SmtpClient,
+    mail: OwnMail,
+}
+
+impl OwnPost {
+    pub(super) fn new(mail: &OwnMail) -> anyhow::Result<Self> {
+        let server = SmtpClient::new(mail.server.clone()).context("the TLS of the mail server cannot be set up")?;
+        Ok(Self { server, mail: mail.clone() })
+    }
+
+    pub(super) async fn deliver(
+        &self,
+        keycloak: &KeycloakClient,
+        config: &MailConfig,
+        user: &ClaimedUser,
+        account: &Account,
+    ) -> Result<(), MailError> {
+        let link = ActionLink {
+            account: account.id,
+            client_id: &config.client_id,
+            redirect_uri: config.redirect_uri.as_str(),
+            lifespan: config.link_lifespan,
+        };
+        let link = keycloak.action_link(&link).await.map_err(MailError::Link)?;
+        let words = self.mail.text.templates.password_setup(
+            user.locale.as_deref(),
+            &Variables {
+                product: &self.mail.text.product,
+                username: &user.username,
+                first_name: &user.first_name,
+                last_name: &user.last_name,
+                link: link.expose_secret(),
+                lifespan: Lifespan::of(config.link_lifespan),
+            },
+        )?;
+        let letter = Letter::compose(&self.mail, user, words)?;
+        self.server.send(&letter.envelope, &letter.content).await.map_err(MailError::Smtp)
+    }
+}
+
+/// An operator may be at it just now, and Keycloak may be down: it is asked again until the answer is good, and an
+/// answer that is not good is told once.
+pub(super) async fn until_links_are_handed_out(keycloak: &KeycloakClient) {
+    let mut told = false;
+    while let Err(error) = keycloak.hands_out_links().await {
+        if matches!(error, KeycloakError::ProviderMissing { .. }) && !told {
+            tracing::error!(error = chain(&error), "no set-up mail can leave");
+            told = true;
+        }
+        tokio::time::sleep(jittered(LOOK_AGAIN)).await;
+    }
+    tracing::info!("Keycloak hands out the links of our mails");
+}
