@@ -186,9 +186,11 @@ async fn a_relay_sleeps_with_its_claim_open() {
     // It reads the outbox, and gets no further.
     let mut gate = system.pool().begin().await.expect("a transaction");
     gate.execute("LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE").await.expect("the table is ours");
-    let waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                      AND query LIKE '%DELETE FROM outbox%'";
     let claim: i32 = eventually("the relay reads the outbox", PATIENCE, async || {
-        sqlx::query_scalar(waiting).fetch_optional(&mut *gate).await.expect("the server tells")
+        // Not in the transaction, which would be shown what was when it first looked.
+        sqlx::query_scalar(waiting).fetch_optional(system.pool()).await.expect("the server tells")
     })
     .await;
     sleeper.freeze().await;
