@@ -1,7 +1,7 @@
 //! The whole way of one person, by the pages that people see: Swagger's, the mail catcher's, Keycloak's.
 //!
-//! Each step leaves a picture in `.dev/screenshots/`. Three of them are copied by hand to `docs/screenshots/`, which
-//! README.md shows.
+//! Each step leaves a picture in `.dev/screenshots/keycloak/`, or in `smtp/` when the mail is our own. Three of them are
+//! copied by hand to `docs/screenshots/`, which README.md shows.
 
 mod keycloak;
 mod mail;
@@ -32,12 +32,12 @@ struct Site {
 }
 
 impl Site {
-    async fn start() -> Self {
+    async fn start(mails: impl FnOnce(Plan) -> Plan) -> Self {
         let realm = Realm::create(Stack::get().smtp_port).await;
         let port = ReservedPort::new();
         let docs = format!("http://{HOST}:{}/docs/", port.number());
         realm.change_login_client(&json!({ "redirectUris": [docs] })).await;
-        let plan = Plan::on(realm.access()).set("API_LISTEN", &port.address().to_string());
+        let plan = mails(Plan::on(realm.access())).set("API_LISTEN", &port.address().to_string());
         let system = plan.set("MAIL_REDIRECT_URI", &docs).start().await;
         Self { realm, system, docs }
     }
@@ -45,8 +45,16 @@ impl Site {
 
 #[tokio::test]
 async fn a_person_registers_and_logs_in_by_the_browser() {
-    let site = Site::start().await;
-    let browser = Browser::start().await;
+    goes_the_whole_way("keycloak", Site::start(|plan| plan).await).await;
+}
+
+#[tokio::test]
+async fn so_does_whom_we_mail_ourselves() {
+    goes_the_whole_way("smtp", Site::start(|plan| plan.by_smtp(Stack::get().smtp_port)).await).await;
+}
+
+async fn goes_the_whole_way(album: &str, site: Site) {
+    let browser = Browser::start(album).await;
     // The mail catcher is everybody's.
     let email = format!("ada-{}@example.org", &Uuid::new_v4().simple().to_string()[..8]);
 

@@ -72,12 +72,22 @@ deaths! { by_event, Event:
     provision_parked = ProvisionParked,
 }
 
+deaths! { by_own_mails, OwnMails:
+    provision_synced = ProvisionSynced,
+    provision_mail_begun = ProvisionMailBegun,
+    provision_mail_accepted = ProvisionMailAccepted,
+    provision_served = ProvisionServed,
+    provision_before_postpone = ProvisionBeforePostpone,
+    provision_postponed = ProvisionPostponed,
+}
+
 deaths_without_events! { by_sweep, Sweep }
 deaths_without_events! { by_replay, Replay }
 
 #[test]
 fn somebody_dies_at_every_point() {
-    let tried: HashSet<_> = [by_event::POINTS, by_sweep::POINTS, by_replay::POINTS].concat().into_iter().collect();
+    let tried: HashSet<_> =
+        [by_event::POINTS, by_own_mails::POINTS, by_sweep::POINTS, by_replay::POINTS].concat().into_iter().collect();
     let never: Vec<_> = CrashPoint::ALL.iter().filter(|point| !tried.contains(point)).collect();
     assert!(never.is_empty(), "nobody dies at {never:?}");
 }

@@ -15,6 +15,7 @@ use crate::{
         keycloak::Realm,
         process::{Binary, Process},
         reserved_port::ReservedPort,
+        stack::Stack,
         system::{PATIENCE, Plan, System},
         witness::{Beyond, Witness},
     },
@@ -26,10 +27,18 @@ use crate::{
 pub(super) enum Way {
     /// The sweep stays out of it: what no event brings about does not happen.
     Event,
+    /// The same, with mails of our own.
+    OwnMails,
     /// No event reaches a worker.
     Sweep,
     /// They were parked, and an operator replays them.
     Replay,
+}
+
+impl Way {
+    fn leads_by_events(self) -> bool {
+        matches!(self, Self::Event | Self::OwnMails)
+    }
 }
 
 /// How many are on the way when the process dies.
@@ -50,7 +59,8 @@ impl Trial {
         let realm = Realm::shared();
         let plan = Plan::on(realm.access()).workers(0);
         // In a trial by event the sweep finds nobody for an hour, unless somebody was claimed.
-        let plan = if way == Way::Event { plan.set("SWEEP_INTERVAL", "1h") } else { plan };
+        let plan = if way.leads_by_events() { plan.set("SWEEP_INTERVAL", "1h") } else { plan };
+        let plan = if way == Way::OwnMails { plan.by_smtp(Stack::get().smtp_port) } else { plan };
         let system = plan.start().await;
         let witness = Witness::of(&system);
         let usernames = witness.usernames(USERS);
@@ -112,7 +122,7 @@ impl Trial {
             self.lay_a_dead_letter().await;
         }
         let mut victim = self.worker().env("CRASH_AT", self.crash_at());
-        if self.way != Way::Event {
+        if !self.way.leads_by_events() {
             victim = victim.env("AMQP_URL", "amqp://127.0.0.1:1/nobody");
         }
         if self.postpones() {

@@ -42,8 +42,8 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Its pictures go to `.dev/screenshots/`, in place of those of the run before.
-    pub async fn start() -> Self {
+    /// Its pictures go to this folder in `.dev/screenshots/`, in place of those of the run before.
+    pub async fn start(album: &str) -> Self {
         let home = TempDir::new().expect("a directory for the browser");
         let path = stack::variable("PATH").unwrap_or_default();
         let chromedriver = Binary::server("chromedriver", &Account::default()).arg("--port=0").env("PATH", path);
@@ -52,7 +52,7 @@ impl Browser {
         let driver = WebDriver::builder(format!("http://127.0.0.1:{port}"), capabilities()).client(http::client());
         let driver = driver.await.unwrap_or_else(|error| panic!("no Chromium: {error}; run `cargo dev test`"));
         let chromium = Some(process_of(driver.capabilities()));
-        let album = empty_album();
+        let album = empty_album(album);
         Self { driver, chromium, _chromedriver: chromedriver, _home: home, album, pictures: Cell::default() }
     }
 
@@ -176,8 +176,8 @@ fn capabilities() -> ChromeCapabilities {
     capabilities
 }
 
-fn empty_album() -> PathBuf {
-    let album = source::root().join(".dev/screenshots");
+fn empty_album(name: &str) -> PathBuf {
+    let album = source::root().join(".dev/screenshots").join(name);
     // It may not be there yet.
     fs::remove_dir_all(&album).ok();
     fs::create_dir_all(&album).expect("a directory for the pictures");

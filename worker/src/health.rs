@@ -41,7 +41,8 @@ impl Health {
     fn degraded(&self) -> Vec<&'static str> {
         let links = self.links.iter().filter(|link| !link.is_up()).map(|link| link.role);
         let breakers = [("keycloak", &self.provisioner.breakers.keycloak), ("mail", &self.provisioner.breakers.mail)];
-        links.chain(breakers.into_iter().filter(|(_, breaker)| breaker.is_open()).map(|(name, _)| name)).collect()
+        let open = breakers.into_iter().filter(|(_, breaker)| breaker.is_open()).map(|(name, _)| name);
+        links.chain(open).chain(self.provisioner.mailer().lacks_links().then_some("action link")).collect()
     }
 }
 

@@ -1,6 +1,9 @@
 //! Our own mail, with Keycloak's link in it.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
@@ -17,7 +20,7 @@ use super::{
 };
 use crate::{
     config::mail::{MailConfig, OwnMail},
-    keycloak::{action_link::ActionLink, client::KeycloakClient, error::KeycloakError},
+    keycloak::{action_link::ActionLink, client::KeycloakClient, error::KeycloakError, users::Purpose},
     smtp::client::SmtpClient,
 };
 
@@ -41,15 +44,18 @@ impl OwnPost {
         config: &MailConfig,
         user: &ClaimedUser,
         account: &Account,
+        purpose: Purpose,
     ) -> Result<(), MailError> {
         let link = ActionLink {
             account: account.id,
+            purpose,
             client_id: &config.client_id,
             redirect_uri: config.redirect_uri.as_str(),
             lifespan: config.link_lifespan,
         };
         let link = keycloak.action_link(&link).await.map_err(MailError::Link)?;
-        let words = self.mail.text.templates.password_setup(
+        let words = self.mail.text.templates.words(
+            purpose.into(),
             user.locale.as_deref(),
             &Variables {
                 product: &self.mail.text.product,
@@ -66,15 +72,14 @@ impl OwnPost {
 }
 
 /// An operator may be at it just now, and Keycloak may be down: it is asked again until the answer is good, and an
-/// answer that is not good is told once.
-pub(super) async fn until_links_are_handed_out(keycloak: &KeycloakClient) {
-    let mut told = false;
+/// answer that is not good is told once, and shown by `missing`.
+pub(super) async fn until_links_are_handed_out(keycloak: &KeycloakClient, missing: &AtomicBool) {
     while let Err(error) = keycloak.hands_out_links().await {
-        if matches!(error, KeycloakError::ProviderMissing { .. }) && !told {
+        if matches!(error, KeycloakError::ProviderMissing { .. }) && !missing.swap(true, Ordering::Relaxed) {
             tracing::error!(error = chain(&error), "no set-up mail can leave");
-            told = true;
         }
         tokio::time::sleep(jittered(LOOK_AGAIN)).await;
     }
+    missing.store(false, Ordering::Relaxed);
     tracing::info!("Keycloak hands out the links of our mails");
 }
