@@ -1,7 +1,8 @@
 //! Users per second through the consumer to the real Keycloak, mail included, sixteen at once; beside a bare client that
-//! makes the same calls with as many at once.
+//! makes the same calls with as many at once. Then the same with mails of our own, beside those that Keycloak sends.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -29,16 +30,18 @@ const PATIENCE: Duration = Duration::from_mins(2);
 enum Side {
     Worker,
     Direct,
+    OwnMails,
 }
 
 pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     let (scene, direct) = (Scene::set(ground).await?, Direct::new(&ground.settings).await?);
     let (users, mut cpu) = (USERS / plan.share.min(5), Vec::new());
     let plan = Plan { rounds: plan.rounds.min(4), ..plan };
-    let samples = interleave(plan, &[Side::Worker, Side::Direct], async |side| {
+    let samples = interleave(plan, &[Side::Worker, Side::Direct, Side::OwnMails], async |side| {
         scene.mails.forget();
         Ok([match side {
-            Side::Worker => by_worker(ground, &scene, users, &mut cpu).await?,
+            Side::Worker => by_worker(ground, &scene, users, scene.settings(ground), &mut cpu).await?,
+            Side::OwnMails => by_worker(ground, &scene, users, scene.by_smtp(ground), &mut Vec::new()).await?,
             Side::Direct => directly(&scene, &direct, users).await?,
         }])
     });
@@ -47,15 +50,21 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     let rate = Row::new(NAME, format!("{AT_ONCE} at once"), &samples[0][0], "/s");
     Ok(vec![
         rate.beside("bare client", &samples[1][0]).goal(Goal::RatioAtLeast(0.95)),
+        Row::new(NAME, "with mails of our own", &samples[2][0], "/s").beside("Keycloak's mails", &samples[0][0]),
         Row::new(NAME, "processor time of the worker for one user", &Sample::of(cpu), "µs"),
     ])
 }
 
-async fn by_worker(ground: &Ground, scene: &Scene, users: usize, cpu: &mut Vec<f64>) -> Result<f64> {
+async fn by_worker(
+    ground: &Ground,
+    scene: &Scene,
+    users: usize,
+    mut settings: BTreeMap<String, String>,
+    cpu: &mut Vec<f64>,
+) -> Result<f64> {
     scene.database.empty().await?;
     scene.vhost.empty().await?;
     backlog::register(&scene.database, users).await?;
-    let mut settings = scene.settings(ground);
     settings.insert("PROVISION_CONCURRENCY".to_owned(), AT_ONCE.to_string());
     let worker = Process::worker(ground, settings).await?;
     let rate = rate(scene, users).await?;

@@ -38,6 +38,21 @@ impl Scene {
         settings
     }
 
+    /// The same with mails of our own.
+    pub(crate) fn by_smtp(&self, ground: &Ground) -> BTreeMap<String, String> {
+        let mut settings = self.settings(ground);
+        let port = self.mails.port.to_string();
+        let smtp = [
+            ("MAIL_VIA", "smtp"),
+            ("MAIL_FROM", "no-reply@usher.test"),
+            ("SMTP_HOST", "127.0.0.1"),
+            ("SMTP_PORT", &port),
+            ("SMTP_TLS", "none"),
+        ];
+        settings.extend(smtp.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        settings
+    }
+
     pub(crate) async fn remove(self) -> Result<()> {
         self.realm.remove().await?;
         self.vhost.remove().await?;

@@ -36,10 +36,11 @@ pub(crate) fn body(name: &str) -> String {
 pub(crate) fn candidate() -> Result<Candidate> {
     let name = name();
     let user = NewUser {
+        locale: None,
         username: Username::parse(&name)?,
         email: EmailAddress::parse(&format!("{name}@example.org"))?,
         first_name: PersonName::parse("Ada")?,
         last_name: PersonName::parse("Lovelace")?,
     };
-    Ok(Candidate { id: UserId::generate(), user, trace: TraceContext::default(), key: None })
+    Ok(Candidate { id: UserId::generate(), user, trace: TraceContext::default(), with_password: false, key: None })
 }

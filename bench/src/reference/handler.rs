@@ -54,7 +54,8 @@ pub(crate) async fn serve(listen: SocketAddr) -> Result<()> {
 
 async fn register(State(pool): State<PgPool>, Json(body): Json<Body>) -> Result<(StatusCode, Json<Value>), StatusCode> {
     let user = parse(&body).map_err(|_| StatusCode::UNPROCESSABLE_ENTITY)?;
-    let candidate = Candidate { id: UserId::generate(), user, trace: TraceContext::default(), key: None };
+    let candidate =
+        Candidate { id: UserId::generate(), user, trace: TraceContext::default(), with_password: false, key: None };
     let mut connection = pool.acquire().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     match registrations::register(&mut connection, &candidate, GRACE).await {
         Ok(Registered::Created { id, created_at }) => {
@@ -67,6 +68,7 @@ async fn register(State(pool): State<PgPool>, Json(body): Json<Body>) -> Result<
 
 fn parse(body: &Body) -> Result<NewUser> {
     Ok(NewUser {
+        locale: None,
         username: Username::parse(&body.username).context("username")?,
         email: EmailAddress::parse(&body.email).context("email")?,
         first_name: PersonName::parse(&body.first_name).context("first name")?,
