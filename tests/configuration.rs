@@ -18,6 +18,8 @@ use serde::{
 };
 use shared::{
     config::{DatabaseSection, Environment, SweepSection, UsherSection},
+    passwords::config::PasswordSection,
+    redis::RedisSection,
     telemetry::{LogSection, OtelSection},
 };
 use worker::config::{
@@ -43,6 +45,8 @@ fn the_example_names_every_variable_and_no_other() {
     known.extend(variables::<UsherSection>(UsherSection::PREFIX));
     known.extend(variables::<DatabaseSection>(DatabaseSection::PREFIX));
     known.extend(variables::<SweepSection>(SweepSection::PREFIX));
+    known.extend(variables::<RedisSection>(RedisSection::PREFIX));
+    known.extend(variables::<PasswordSection>(PasswordSection::PREFIX));
     known.extend(variables::<LogSection>(LogSection::PREFIX));
     known.extend(variables::<OtelSection>(OtelSection::PREFIX));
     known.extend(variables::<ApiSection>(ApiSection::PREFIX));

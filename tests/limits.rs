@@ -7,6 +7,8 @@ use crate::harness::{
     auth::Answer,
     eventually::eventually,
     fake_keycloak::{Endpoint, FakeKeycloak},
+    reserved_port::ReservedPort,
+    stack::Stack,
     system::{PATIENCE, Plan, System},
 };
 
@@ -15,6 +17,12 @@ async fn limited(settings: &[(&str, &str)]) -> (FakeKeycloak, System) {
     let plan = Plan::on(keycloak.access()).workers(0);
     let system = settings.iter().fold(plan, |plan, (name, value)| plan.set(name, value)).start().await;
     (keycloak, system)
+}
+
+/// Another replica's, on a database of Redis' own.
+async fn replicas(redis: &str) -> [(FakeKeycloak, System); 2] {
+    let settings = [("LIMIT_REGISTER", "3/h"), ("REDIS_URL", redis)];
+    [limited(&settings).await, limited(&settings).await]
 }
 
 fn somebody(number: usize) -> Value {
@@ -138,4 +146,33 @@ async fn what_is_too_much_at_once_is_refused_at_once() {
     };
     let (login, ()) = tokio::join!(login, registration);
     is_let_through(&login);
+}
+
+#[tokio::test]
+async fn with_redis_a_limit_holds_for_all_replicas() {
+    let address = format!("{}4", Stack::get().redis_url);
+    let client = redis::Client::open(address.as_str()).expect("an address");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("Redis answers");
+    redis::cmd("FLUSHDB").exec_async(&mut connection).await.expect("a database can be emptied");
+    let [(_one, one), (_other, other)] = replicas(&address).await;
+    for (number, system) in [&one, &other, &one].into_iter().enumerate() {
+        assert_eq!(from(system, "", "/users/register", &somebody(number)).await.status, 201);
+    }
+    for system in [&one, &other] {
+        let refused = from(system, "", "/users/register", &somebody(3)).await;
+        refused.is_problem(429, "too_many_requests");
+        assert!((1..=1201).contains(&retry_after(&refused.headers)), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_redis_each_replica_counts_for_itself() {
+    let nobody = ReservedPort::new();
+    let [(_one, one), (_other, other)] = replicas(&format!("redis://127.0.0.1:{}/", nobody.number())).await;
+    for system in [&one, &other] {
+        for number in 0..3 {
+            assert_eq!(from(system, "", "/users/register", &somebody(number)).await.status, 201);
+        }
+        from(system, "", "/users/register", &somebody(3)).await.is_problem(429, "too_many_requests");
+    }
 }

@@ -17,6 +17,7 @@ mod http;
 mod idempotency;
 mod limits;
 mod mail_requests;
+mod passwords;
 mod registration;
 mod rules;
 mod status;

@@ -39,7 +39,7 @@ async fn who_registers_is_told_what_was_kept_and_where_to_ask() {
     let asked = get(&system, answer.header("location")).await.json();
     let expected = json!({
         "id": kept["id"], "status": "pending", "createdAt": kept["createdAt"],
-        "syncedAt": null, "mailSentAt": null, "parkedAt": null, "parkedReason": null,
+        "syncedAt": null, "mailSentAt": null, "parkedAt": null, "parkedReason": null, "password": null,
     });
     assert_eq!(asked, expected);
 }

@@ -1,6 +1,8 @@
 //! The rules of `shared::domain` in the words of JSON Schema. `tests/rules/` holds them to the same examples.
 
-use shared::domain::{email::EmailAddress, examples::Examples, locale::Locale, name::PersonName, username::Username};
+use shared::domain::{
+    email::EmailAddress, examples::Examples, locale::Locale, name::PersonName, password::Password, username::Username,
+};
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 pub fn username() -> Object {
@@ -43,6 +45,23 @@ pub fn locale() -> Object {
         .pattern(Some("^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,4}$"))
         .examples(of(&Locale::EXAMPLES))
         .build()
+}
+
+/// By the default rules; that it must be neither the username nor the address, no pattern can say.
+pub fn password() -> Object {
+    let no_control = "[^\\x00-\\x1f\\x7f-\\x9f]";
+    let has = |class: &str| format!("(?={no_control}*[{class}])");
+    let classes: String = ["a-z", "A-Z", "0-9", "@$!%*#?&."].into_iter().map(has).collect();
+    text(
+        "Where passwords are taken at the registration: it is valid once the address is confirmed. Has a lower-case \
+          letter, an upper-case one, a digit and one of `@$!%*#?&.`; is neither the username nor the address.",
+    )
+    .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+    .min_length(Some(8))
+    .max_length(Some(128))
+    .pattern(Some(format!("^{classes}{no_control}*$")))
+    .examples(of(&Password::EXAMPLES))
+    .build()
 }
 
 /// A character of a name, with the joiner that may follow it.

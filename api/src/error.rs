@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use shared::domain::idempotency_key::InvalidIdempotencyKey;
+use shared::{domain::idempotency_key::InvalidIdempotencyKey, passwords::PasswordError};
 
 use crate::{database::DatabaseError, fields::Fault, registration::RegisterError, tokens::error::AuthError};
 
@@ -39,6 +39,8 @@ pub enum ApiError {
     Overloaded,
     #[error("this is not possible right now; try again in a few seconds")]
     Unavailable(#[source] DatabaseError),
+    #[error("a password cannot be taken right now; try again in a few seconds, or register without one")]
+    NoPasswords(#[source] PasswordError),
     #[error("the request took too long; try again in a few seconds")]
     Late,
     #[error("something went wrong on our side")]
@@ -70,6 +72,7 @@ impl ApiError {
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::UnknownUser => (StatusCode::NOT_FOUND, "user_not_found"),
             Self::Unavailable(_) | Self::Late => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::NoPasswords(_) => (StatusCode::SERVICE_UNAVAILABLE, "password_unavailable"),
             Self::Internal(_) | Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL),
             Self::Auth(error) => error.kind(),
             Self::Plain(StatusCode::NOT_FOUND) => (StatusCode::NOT_FOUND, "not_found"),
@@ -141,6 +144,7 @@ impl From<RegisterError> for ApiError {
             RegisterError::Taken { username, email } => Self::Taken { username, email },
             RegisterError::OtherRequest => Self::KeyReused,
             RegisterError::Commit(error) => error.into(),
+            RegisterError::Password(error) => Self::NoPasswords(error),
         }
     }
 }
@@ -174,6 +178,7 @@ mod tests {
             (DatabaseError::Late.into(), 503, "unavailable"),
             (refused().into(), 500, "internal"),
             (ApiError::Late, 503, "unavailable"),
+            (ApiError::NoPasswords(PasswordError::Late { doing: "test" }), 503, "password_unavailable"),
             (ApiError::Panicked, 500, "internal"),
             (ApiError::Plain(StatusCode::NOT_FOUND), 404, "not_found"),
             (ApiError::Plain(StatusCode::METHOD_NOT_ALLOWED), 405, "method_not_allowed"),

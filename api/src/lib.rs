@@ -1,7 +1,7 @@
 //! The api: accepts a registration and commits it. Everything after that is the worker's.
 //!
 //! In reading order: the table of addresses ([`routes`]), what a client sends ([`body`], [`fields`], [`new_user`], [`described`]), the
-//! two things that are done with it ([`registration`], [`mail_request`], both by way of [`database`], registrations [in groups](grouping)), and how errors are
+//! two things that are done with it ([`registration`], [`mail_request`], both by way of [`database`], registrations [in groups](grouping) and perhaps with a [password](chosen_password)), and how errors are
 //! told ([`error`], [`problem`]); beside it, what is done with Keycloak ([`tokens`]). Around it stand [`middleware`], [`limits`], [`security_headers`], [`listener`],
 //! [`metrics`], [`cleanup`], [`config`] and [`state`].
 //!
@@ -16,6 +16,7 @@ pub mod described;
 pub mod fields;
 pub mod new_user;
 
+pub mod chosen_password;
 pub mod database;
 pub mod grouping;
 pub mod mail_request;
@@ -48,11 +49,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    chosen_password::ChosenPasswords,
     cleanup::Cleanup,
     config::{ApiConfig, MigrationConfig, callers::Origins},
     database::Database,
     grouping::Collector,
-    limits::Limits,
+    limits::{Limits, shared::SharedCounts},
     listener::{ListenError, Listener, Patience},
     routes::health::Probe,
     state::AppState,
@@ -82,6 +84,8 @@ pub enum BuildError {
     Listen(#[from] ListenError),
     #[error("could not set up the database")]
     Database(#[from] StoreError),
+    #[error("could not set up the client of Redis")]
+    Redis(#[from] redis::RedisError),
     #[error("could not set up the HTTP client for Keycloak")]
     Keycloak(#[from] reqwest::Error),
 }
@@ -97,14 +101,16 @@ impl App {
         let cooldown = config.mail_requests.cooldown;
         let cleanup = Cleanup { pool: database.pool().clone(), interval: config.cleanup_interval, cooldown };
         let (groups, collector) = grouping::groups(&database, config.server.register_writers, config.event_grace);
+        let counts = config.redis.as_ref().map(SharedCounts::new).transpose()?;
         let state = AppState {
             database,
             bell: Bell::default(),
             groups,
             event_grace: config.event_grace,
             idempotency_ttl: config.idempotency_ttl,
+            passwords: config.passwords.as_ref().map(ChosenPasswords::new).transpose()?,
             mail_requests: config.mail_requests,
-            limits: Limits::new(&config.limits, config.proxies),
+            limits: Limits::new(&config.limits, config.proxies, counts.as_ref()),
             tokens: Arc::new(Tokens::new(&config.keycloak, &config.tokens)?),
         };
         let (patience, origins) = (config.server.patience, config.origins);

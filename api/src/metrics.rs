@@ -7,7 +7,7 @@ use opentelemetry::{
     KeyValue,
     metrics::{Counter, Histogram},
 };
-use shared::metrics::{by, counter, duration, tell_build, watch_pool};
+use shared::metrics::{ALONE, by, counter, duration, tell_build, watch_pool};
 use sqlx::PgPool;
 
 use crate::registration::{Created, RegisterError};
@@ -20,11 +20,15 @@ static REGISTRATIONS: LazyLock<Counter<u64>> = LazyLock::new(|| {
     counter("usher.registrations", "Registrations that were understood", by("outcome", outcomes))
 });
 
+static FAILED_OPEN: LazyLock<Counter<u64>> =
+    LazyLock::new(|| counter("usher.limits.failed_open", "Requests that shared limits could not count", ALONE));
+
 /// Lets everything be there before something happens.
 pub fn begin(pool: &PgPool) {
     tell_build(env!("CARGO_PKG_VERSION"), option_env!("USHER_COMMIT"));
     watch_pool(pool.clone(), "requests");
     LazyLock::force(&REGISTRATIONS);
+    LazyLock::force(&FAILED_OPEN);
 }
 
 /// `route` as the table of addresses has it; `None` where nothing is.
@@ -43,13 +47,18 @@ fn known(method: &Method) -> &'static str {
     STANDARD.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
 }
 
+/// Each replica counts for itself meanwhile.
+pub fn limit_failed_open() {
+    FAILED_OPEN.add(1, &[]);
+}
+
 pub fn registered(outcome: &Result<Created, RegisterError>) {
     let outcome = match outcome {
         Ok(Created { before: false, .. }) => "created",
         Ok(Created { before: true, .. }) => "replayed",
         Err(RegisterError::Taken { .. }) => "taken",
         Err(RegisterError::OtherRequest) => "other_request",
-        Err(RegisterError::Commit(_)) => "unavailable",
+        Err(RegisterError::Commit(_) | RegisterError::Password(_)) => "unavailable",
     };
     REGISTRATIONS.add(1, &[KeyValue::new("outcome", outcome)]);
 }

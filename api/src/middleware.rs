@@ -160,7 +160,7 @@ mod tests {
 
     fn limits() -> Limits {
         let mut environment = Environment::of([]);
-        Limits::new(&LimitSection::read(&mut environment).unwrap(), TrustedProxies::default())
+        Limits::new(&LimitSection::read(&mut environment).unwrap(), TrustedProxies::default(), None)
     }
 
     async fn answer(request: Builder) -> Response {

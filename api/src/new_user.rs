@@ -1,4 +1,4 @@
-//! The body of a registration, and how it becomes a [`NewUser`].
+//! The body of a registration, and how it becomes a [`NewUser`] and perhaps a [`Password`].
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -6,6 +6,7 @@ use shared::domain::{
     email::{EmailAddress, InvalidEmail},
     locale::{InvalidLocale, Locale},
     name::{InvalidName, PersonName},
+    password::{InvalidPassword, Password, PasswordRules},
     user::NewUser,
     username::{InvalidUsername, Username},
 };
@@ -31,20 +32,43 @@ pub struct RegisterRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = described::locale, required = false)]
     pub locale: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = described::password, required = false)]
+    pub password: Option<String>,
 }
 
-/// Reads the body, or says everything that is wrong with it.
-pub fn parse(body: Map<String, Value>) -> Result<NewUser, Vec<Fault>> {
+/// Why a password is not taken.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+enum PasswordFault {
+    #[error("cannot be given here; the mail that is sent lets one be set")]
+    Unsupported,
+    #[error(transparent)]
+    Invalid(#[from] InvalidPassword),
+}
+
+/// Reads the body, or says everything that is wrong with it. Without `rules` no password is taken.
+pub fn parse(
+    body: Map<String, Value>,
+    rules: Option<&PasswordRules>,
+) -> Result<(NewUser, Option<Password>), Vec<Fault>> {
     let mut fields = Fields::of(body);
     let username = fields.text("username", Username::parse, username_code);
     let email = fields.text("email", EmailAddress::parse, email_code);
     let first_name = fields.text("firstName", PersonName::parse, name_code);
     let last_name = fields.text("lastName", PersonName::parse, name_code);
     let locale = fields.text_if_given("locale", Locale::parse, locale_code);
+    let password = fields.text_if_given(
+        "password",
+        |raw| {
+            let rules = rules.ok_or(PasswordFault::Unsupported)?;
+            Ok(Password::parse(raw.into(), rules, username.as_ref(), email.as_ref())?)
+        },
+        password_code,
+    );
     let faults = fields.into_faults();
     match (username, email, first_name, last_name) {
         (Some(username), Some(email), Some(first_name), Some(last_name)) if faults.is_empty() => {
-            Ok(NewUser { username, email, first_name, last_name, locale })
+            Ok((NewUser { username, email, first_name, last_name, locale }, password))
         }
         _ => Err(faults),
     }
@@ -82,6 +106,20 @@ fn locale_code(error: InvalidLocale) -> &'static str {
     }
 }
 
+fn password_code(fault: PasswordFault) -> &'static str {
+    match fault {
+        PasswordFault::Unsupported => "unsupported",
+        PasswordFault::Invalid(InvalidPassword::TooShort(_) | InvalidPassword::TooLong) => "length",
+        PasswordFault::Invalid(InvalidPassword::Control) => "character",
+        PasswordFault::Invalid(InvalidPassword::Lower) => "lower",
+        PasswordFault::Invalid(InvalidPassword::Upper) => "upper",
+        PasswordFault::Invalid(InvalidPassword::Digit) => "digit",
+        PasswordFault::Invalid(InvalidPassword::Special) => "special",
+        PasswordFault::Invalid(InvalidPassword::Username) => "username",
+        PasswordFault::Invalid(InvalidPassword::Email) => "email",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -89,7 +127,7 @@ mod tests {
     use super::*;
 
     fn faults(body: &Value) -> Vec<(String, &'static str)> {
-        let faults = parse(body.as_object().unwrap().clone()).unwrap_err();
+        let faults = parse(body.as_object().unwrap().clone(), Some(&PasswordRules::default())).unwrap_err();
         faults.into_iter().map(|fault| (fault.pointer, fault.code)).collect()
     }
 
@@ -105,23 +143,27 @@ mod tests {
             first_name: "Ada".to_owned(),
             last_name: "Lovelace".to_owned(),
             locale: Some("de-AT".to_owned()),
+            password: Some("Right-1.".to_owned()),
         };
-        let user = parse(serde_json::to_value(body).unwrap().as_object().unwrap().clone()).unwrap();
+        let body = serde_json::to_value(body).unwrap().as_object().unwrap().clone();
+        let (user, password) = parse(body, Some(&PasswordRules::default())).unwrap();
         assert_eq!((user.username.as_str(), user.email.as_str()), ("ada", "Ada@example.org"));
         assert_eq!((user.first_name.as_str(), user.last_name.as_str()), ("Ada", "Lovelace"));
         assert_eq!(user.locale.unwrap().as_str(), "de-at");
+        assert_eq!(password.unwrap().expose(), "Right-1.");
     }
 
     #[test]
     fn all_faults_of_all_fields_are_found() {
-        let body =
-            json!({ "username": "-", "email": "ada@localhost", "firstName": 7, "locale": "german", "nick/name": "x" });
+        let body = json!({ "username": "-", "email": "ada@localhost", "firstName": 7, "locale": "german",
+                    "password": "Ada.1", "nick/name": "x" });
         let expected = [
             at("#/username", "length"),
             at("#/email", "domain"),
             at("#/firstName", "type"),
             at("#/lastName", "required"),
             at("#/locale", "form"),
+            at("#/password", "length"),
             at("#/nick~1name", "unknown"),
         ];
         assert_eq!(faults(&body), expected);
@@ -136,8 +178,18 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_refused_where_none_is_taken() {
+        let body = json!({
+            "username": "ada", "email": "ada@example.org", "firstName": "Ada", "lastName": "Lovelace",
+            "password": "Right-1."
+        });
+        let faults = parse(body.as_object().unwrap().clone(), None).unwrap_err();
+        assert_eq!((faults[0].pointer.as_str(), faults[0].code), ("#/password", "unsupported"));
+    }
+
+    #[test]
     fn null_and_blank_are_not_given() {
-        let body = json!({ "username": null, "email": null, "firstName": " ", "lastName": "", "locale": null });
+        let body = json!({ "username": null, "email": null, "firstName": " ", "lastName": "", "locale": null, "password": null });
         let pointers = ["#/username", "#/email", "#/firstName", "#/lastName"];
         assert_eq!(faults(&body), pointers.map(|pointer| at(pointer, "required")));
     }

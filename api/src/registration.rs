@@ -1,6 +1,6 @@
 //! Registering a user: one statement, committed, and that is all. Who comes while others are being written shares it.
 //!
-//! Nothing but PostgreSQL is touched here. Whatever else has to happen for this user begins with the event that was
+//! Nothing but PostgreSQL is touched here, unless a password was chosen, which waits in Redis. Whatever else has to happen for this user begins with the event that was
 //! committed with the row, and is the worker's.
 
 use chrono::{DateTime, Utc};
@@ -8,8 +8,10 @@ use shared::{
     crash_point::CrashPoint::{RegistrationBeforeCommit, RegistrationCommitted},
     domain::{
         idempotency_key::IdempotencyKey,
+        password::Password,
         user::{NewUser, UserId},
     },
+    passwords::PasswordError,
     store::{
         idempotency_keys::Keyed,
         registrations::{Candidate, Registered},
@@ -40,14 +42,34 @@ pub enum RegisterError {
     OtherRequest,
     #[error("could not commit the registration")]
     Commit(#[from] DatabaseError),
+    #[error("could not keep the password")]
+    Password(#[from] PasswordError),
 }
 
 /// Commits the user together with the event, and lets the relay know. What was committed under the same key before is
-/// found instead.
-pub async fn register(state: &AppState, user: NewUser, key: Option<IdempotencyKey>) -> Result<Created, RegisterError> {
-    let (id, trace) = (UserId::generate(), TraceContext::current());
+/// found instead. A password is kept first, and erased when nobody was registered with it.
+pub async fn register(
+    state: &AppState,
+    user: NewUser,
+    password: Option<Password>,
+    key: Option<IdempotencyKey>,
+) -> Result<Created, RegisterError> {
+    let chosen = state.passwords.as_ref().zip(password.as_ref());
     let key = key.map(|key| Keyed { key, ttl: state.idempotency_ttl });
-    let candidate = Candidate { id, user: user.clone(), trace, key };
+    let trace = TraceContext::current();
+    let candidate = Candidate { id: UserId::generate(), user, trace, with_password: chosen.is_some(), key };
+    let Some((passwords, password)) = chosen else { return commit(state, candidate).await };
+    let id = candidate.id;
+    passwords.keep(id, password).await?;
+    let created = commit(state, candidate).await;
+    if !created.as_ref().is_ok_and(|created| created.id == id) {
+        passwords.erase(id).await;
+    }
+    created
+}
+
+async fn commit(state: &AppState, candidate: Candidate) -> Result<Created, RegisterError> {
+    let user = candidate.user.clone();
     RegistrationBeforeCommit.pass();
     let (id, created_at, before) = match state.groups.register(&state.database, candidate).await? {
         Registered::Created { id, created_at } => (id, created_at, false),

@@ -25,6 +25,10 @@ pub(crate) fn rabbitmq_management(stack: &Stack) -> String {
     format!("http://{RABBITMQ_LOGIN}@127.0.0.1:{}", stack.ports.rabbitmq_management)
 }
 
+pub(crate) fn redis(stack: &Stack) -> String {
+    format!("redis://127.0.0.1:{}/", stack.ports.redis)
+}
+
 pub(crate) fn keycloak(stack: &Stack) -> String {
     http(stack.ports.keycloak)
 }

@@ -30,6 +30,8 @@ pub(crate) fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
         ("KEYCLOAK_ADMIN_CLIENT_SECRET", "usher-provisioner-secret".into()),
         ("KEYCLOAK_ADMIN", addresses::ADMINISTRATOR.into()),
         ("KEYCLOAK_ADMIN_PASSWORD", addresses::ADMINISTRATOR_PASSWORD.into()),
+        ("REDIS_URL", addresses::redis(stack)),
+        ("PASSWORD_KEYS", "development:dXNoZXItZGV2ZWxvcG1lbnQta2V5LTAxMjM0NTY3ODk=".into()),
         ("SMTP_HOST", "127.0.0.1".into()),
         ("SMTP_PORT", stack.ports.smtp.to_string()),
         ("MAIL_VIA", stack.settings.mail_via.clone().unwrap_or_else(|| "keycloak".into())),

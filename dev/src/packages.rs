@@ -13,6 +13,7 @@ pub(crate) fn missing_for_the_stack(stack: &Stack) -> Vec<Package> {
     missing([
         (programs::postgres().is_none(), "postgresql", "the database: users and outbox, and Keycloak's own tables"),
         (programs::rabbitmq().is_none(), "rabbitmq-server", "the broker that carries events to the workers"),
+        (lacks(stack, "redis-server"), "redis-server", "keeps passwords that are given at a registration, for a while"),
         (
             programs::javac(stack).is_none(),
             "default-jdk-headless",

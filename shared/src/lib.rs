@@ -2,7 +2,8 @@
 //!
 //! In reading order: what a user is ([`domain`]), what is said about one ([`event`]), where both are kept ([`store`]),
 //! and then what every process needs: [`config`], [`trace_context`], [`telemetry`], [`metrics`], [`lifecycle`], [`backoff`];
-//! and what tests need of it, [`crash_point`].
+//! what passes from one to the other beside the database, [`passwords`] by [`redis`]; and what tests need of it,
+//! [`crash_point`].
 //!
 //! Deliberately absent: an HTTP server, RabbitMQ, Keycloak and mail.
 
@@ -17,5 +18,7 @@ pub mod config;
 pub mod crash_point;
 pub mod lifecycle;
 pub mod metrics;
+pub mod passwords;
+pub mod redis;
 pub mod telemetry;
 pub mod trace_context;

@@ -27,7 +27,7 @@ async fn every_answer_is_as_described() {
     realm.change_realm(&json!({ "bruteForceProtected": false, "accessTokenLifespan": LONGEST_RUN.as_secs() })).await;
     let person = described_person();
     realm.create_user(&person.account()).await;
-    let system = Plan::on(realm.access()).workers(0).start().await;
+    let system = Plan::on(realm.access()).takes_passwords().workers(0).start().await;
     let token = system.log_in(&person.username, &person.password).await.token("access_token");
     let output = schemathesis(&system, &token).await;
     println!("{}", String::from_utf8_lossy(&output.stdout));

@@ -20,6 +20,14 @@ pub async fn set_password(link: &str, password: &str) {
     assert!(told.contains("Your account has been updated"), "{told}");
 }
 
+/// As a person who chose a password before: follows the link, and says that the address is right.
+pub async fn confirm_address(link: &str) {
+    let mut visitor = Visitor::default();
+    let told = visitor.open(link).await;
+    let told = visitor.open(&attribute(&told, "id=\"kc-info-message\"", "href")).await;
+    assert!(told.contains("kc-info-message"), "{told}");
+}
+
 struct Visitor {
     http: Client,
     cookies: BTreeMap<String, String>,

@@ -17,6 +17,8 @@ pub struct Stack {
     /// The administrator of realm `master`: the tests make realms.
     pub keycloak_admin: String,
     pub keycloak_admin_password: String,
+    pub redis_url: String,
+    pub password_keys: String,
     pub mail_url: String,
     pub smtp_host: String,
     pub smtp_port: u16,
@@ -43,6 +45,8 @@ impl Stack {
             keycloak_admin_client_secret: required("KEYCLOAK_ADMIN_CLIENT_SECRET"),
             keycloak_admin: required("KEYCLOAK_ADMIN"),
             keycloak_admin_password: required("KEYCLOAK_ADMIN_PASSWORD"),
+            redis_url: required("REDIS_URL"),
+            password_keys: required("PASSWORD_KEYS"),
             mail_url: required("MAIL_URL"),
             smtp_host: required("SMTP_HOST"),
             smtp_port: required("SMTP_PORT").parse().expect("SMTP_PORT is not a port"),

@@ -15,7 +15,7 @@ use worker::{Worker, config::WorkerConfig};
 
 use super::{
     database::Database, eventually::eventually, http, keycloak_access::KeycloakAccess, own_name::own_name,
-    process::Process, rabbit::Vhost,
+    process::Process, rabbit::Vhost, stack::Stack,
 };
 
 /// Long enough for two noisy cores and a Keycloak that others use too.
@@ -172,6 +172,12 @@ impl Plan {
             ("SMTP_TIMEOUT", "5s"),
         ];
         settings.into_iter().fold(self, |plan, (name, value)| plan.set(name, value))
+    }
+
+    /// A password may be given at the registration.
+    pub fn takes_passwords(self) -> Self {
+        let stack = Stack::get();
+        self.set("REDIS_URL", &stack.redis_url).set("PASSWORD_KEYS", &stack.password_keys)
     }
 
     /// What is set in the plan wins: `AMQP_URL` may be a proxy's, for one, when the test has made the vhost.

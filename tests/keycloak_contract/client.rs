@@ -51,7 +51,7 @@ impl Client {
     /// As the worker searches.
     pub(super) async fn find(&self, query: &[(&str, &str)]) -> Answer {
         let request = self.http.get(self.access.users_url()).query(query);
-        self.ask(request.query(&[("briefRepresentation", "true"), ("max", "2")])).await
+        self.ask(request.query(&[("briefRepresentation", "false"), ("max", "2")])).await
     }
 
     pub(super) async fn read(&self, id: &str) -> Answer {
@@ -79,6 +79,11 @@ impl Client {
             })
             .collect();
         self.user_request(Method::PUT, &format!("{id}/execute-actions-email")).query(&query)
+    }
+
+    pub(super) async fn send_verification(&self, id: &str) -> Answer {
+        let query = [("client_id", &self.access.client_id), ("redirect_uri", &self.access.redirect_uri)];
+        self.ask(self.user_request(Method::PUT, &format!("{id}/send-verify-email")).query(&query)).await
     }
 
     /// As the worker asks for it, but for what `instead` says; what is null is left out.

@@ -14,6 +14,8 @@ contract! {
     a_mail_for_an_unknown_client_is_refused
     a_mail_with_a_redirect_and_no_client_is_refused
     a_mail_with_an_unknown_action_is_refused
+    a_mail_that_confirms_the_address_is_accepted
+    a_mail_that_confirms_the_address_of_nobody_is_refused
 }
 
 async fn a_mail_is_accepted(client: Client) {
@@ -68,6 +70,16 @@ async fn a_mail_with_an_unknown_action_is_refused(client: Client) {
     let request = client.mail_request(&id, &[]).json(&json!(["NO_SUCH_ACTION"]));
     client.ask(request).await.is(400, &json!({ "errorMessage": "Provided invalid required actions" }));
     client.delete(&id).await;
+}
+
+async fn a_mail_that_confirms_the_address_is_accepted(client: Client) {
+    let id = client.create(&person("anna")).await.id();
+    client.send_verification(&id).await.is(204, &Value::Null);
+    client.delete(&id).await;
+}
+
+async fn a_mail_that_confirms_the_address_of_nobody_is_refused(client: Client) {
+    client.send_verification(&unknown_id()).await.is(404, &json!({ "error": "User not found" }));
 }
 
 #[tokio::test]

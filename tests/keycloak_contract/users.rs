@@ -24,6 +24,8 @@ contract! {
     a_name_that_is_too_long_is_refused
     several_violations_are_listed
     a_missing_username_is_refused
+    a_user_with_a_password_has_none_to_set
+    a_password_that_breaks_the_policy_is_refused
     a_deleted_user_is_gone
 }
 
@@ -173,6 +175,29 @@ async fn a_missing_username_is_refused(client: Client) {
     let mut user = person("anna");
     user.as_object_mut().expect("as sent").remove("username");
     client.create(&user).await.is(400, &json!({ "errorMessage": "User name is missing" }));
+}
+
+async fn a_user_with_a_password_has_none_to_set(client: Client) {
+    let mut user = person("anna");
+    user["requiredActions"] = json!(["VERIFY_EMAIL"]);
+    user["credentials"] = json!([{ "type": "password", "value": "Correct.horse.1", "temporary": false }]);
+    let id = client.create(&user).await.id();
+    let username = user["username"].as_str().expect("as sent");
+    let found = client.find(&[("username", username), ("exact", "true")]).await;
+    assert_eq!(found.body[0]["requiredActions"], json!(["VERIFY_EMAIL"]), "{}", found.body);
+    client.delete(&id).await;
+}
+
+async fn a_password_that_breaks_the_policy_is_refused(client: Client) {
+    let mut user = person("anna");
+    user["credentials"] = json!([{ "type": "password", "value": "Aa1.", "temporary": false }]);
+    let refused = json!({
+        "error": "invalidPasswordMinLengthMessage",
+        "error_description": "Invalid password: minimum length 8.",
+    });
+    client.create(&user).await.is(400, &refused);
+    let username = user["username"].as_str().expect("as sent");
+    client.find(&[("username", username), ("exact", "true")]).await.is(200, &json!([]));
 }
 
 async fn a_deleted_user_is_gone(client: Client) {

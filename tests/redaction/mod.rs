@@ -47,7 +47,8 @@ async fn is_kept_silent(mails: impl FnOnce(Plan, &Mailbox) -> Plan) {
     let realm = Realm::create(mailbox.port()).await;
     // Not what this is about: two logins in one second are one too many for it.
     realm.change_realm(&json!({ "bruteForceProtected": false })).await;
-    let plan = Plan::on(realm.access()).workers(0).set("LOG_FORMAT", "json").set("RUST_LOG", "trace");
+    let plan = Plan::on(realm.access()).takes_passwords().workers(0);
+    let plan = plan.set("LOG_FORMAT", "json").set("RUST_LOG", "trace");
     let system = mails(plan, &mailbox).start().await;
     let probe = tap(&system).await;
     let (api_spans, worker_spans) = (Collector::start().await, Collector::start().await);

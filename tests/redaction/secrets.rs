@@ -27,6 +27,7 @@ impl Secrets {
     pub(super) fn add_logins(&mut self, settings: &BTreeMap<String, String>) {
         self.add("the login client's secret", &settings["KEYCLOAK_CLIENT_SECRET"]);
         self.add("the service account's secret", &settings["KEYCLOAK_ADMIN_CLIENT_SECRET"]);
+        self.add("the key of the passwords", settings["PASSWORD_KEYS"].split(':').next_back().expect("a key"));
         for (what, name) in [("the database's login", "DATABASE_URL"), ("the broker's login", "AMQP_URL")] {
             let url = Url::parse(&settings[name]).expect("an address");
             let (user, password) = (url.username(), url.password().expect("an address with a login"));

@@ -65,7 +65,7 @@ fn is_taken(typed: &str) -> bool {
     let (username, email) = Password::EXAMPLE_OF;
     let username = Username::parse(username).expect("a username");
     let email = EmailAddress::parse(email).expect("an address");
-    Password::parse(typed.into(), &PasswordRules::default(), &username, &email).is_ok()
+    Password::parse(typed.into(), &PasswordRules::default(), Some(&username), Some(&email)).is_ok()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Making sure that a user has exactly one account, and that it is the user's own.
 
-use shared::store::provisioning::ClaimedUser;
+use secrecy::SecretString;
+use shared::{domain::user::PasswordState, store::provisioning::ClaimedUser};
 use uuid::Uuid;
 
 use crate::{
@@ -8,23 +9,55 @@ use crate::{
     outcome::Failure,
 };
 
+/// An account of the user's own.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Made {
+    pub id: Uuid,
+    /// What became of a password that was chosen at the registration.
+    pub password: Option<PasswordState>,
+}
+
+/// Creates the account with the `password` that was chosen for it, if there is one still, and if the realm takes it.
+pub async fn ensure(
+    keycloak: &KeycloakClient,
+    user: &ClaimedUser,
+    password: Option<&SecretString>,
+) -> Result<Made, Failure> {
+    match ensure_with(keycloak, user, password).await {
+        Err(Failure::Account(KeycloakError::PasswordRefused { .. })) => {
+            let made = ensure_with(keycloak, user, None).await?;
+            Ok(Made { password: made.password.and(Some(PasswordState::Refused)), ..made })
+        }
+        made => made,
+    }
+}
+
 /// Creates the account, or finds the one that an earlier try created.
 ///
 /// Creating comes first: looking first would cost every user a question, and prove nothing about the moment after.
-pub async fn ensure(keycloak: &KeycloakClient, user: &ClaimedUser) -> Result<Uuid, Failure> {
-    let error = match keycloak.create(user).await {
-        Ok(id) => return Ok(id),
+async fn ensure_with(
+    keycloak: &KeycloakClient,
+    user: &ClaimedUser,
+    password: Option<&SecretString>,
+) -> Result<Made, Failure> {
+    let made = |id, with_password| Made {
+        id,
+        password: user.password_waits.then_some(if with_password { PasswordState::Set } else { PasswordState::Lost }),
+    };
+    let error = match keycloak.create(user, password).await {
+        Ok(id) => return Ok(made(id, password.is_some())),
         Err(error) if !error.may_have_happened() => return Err(Failure::Account(error)),
         Err(error) => error,
     };
     if let Some(found) = look_up(keycloak, user, &error).await.map_err(Failure::Account)? {
-        return if found.is_of(user) { Ok(found.id) } else { Err(Failure::Conflict) };
+        return if found.is_of(user) { Ok(made(found.id, found.has_password())) } else { Err(Failure::Conflict) };
     }
     if !error.is_transient() {
         return Err(Failure::Account(error));
     }
     // Keycloak answers and does not know the user, so the unclear try had no effect.
-    keycloak.create(user).await.map_err(Failure::Account)
+    let id = keycloak.create(user, password).await.map_err(Failure::Account)?;
+    Ok(made(id, password.is_some()))
 }
 
 /// Whoever has the username; and if Keycloak said that somebody has something of ours, whoever has the address.

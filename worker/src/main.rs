@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use shared::{
     config::{EXIT_USAGE, Environment},
     lifecycle::Lifecycle,
@@ -19,7 +19,10 @@ use worker::{
         WorkerConfig,
         mail::{MailSection, MailText},
     },
-    mailer::{preview, template::Variables},
+    mailer::{
+        preview,
+        template::{Template, Variables},
+    },
 };
 
 #[derive(Parser)]
@@ -42,9 +45,9 @@ enum Command {
 enum MailCommand {
     /// Write the mails, filled in with a sample, as files to look at
     Preview {
-        /// The mail; there is one so far
-        #[arg(long, default_value = "password_setup")]
-        template: Template,
+        /// The mail; all that there are by default
+        #[arg(long)]
+        template: Option<Template>,
         /// The language; all that there are by default
         #[arg(long)]
         locale: Option<String>,
@@ -54,19 +57,13 @@ enum MailCommand {
     },
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum Template {
-    PasswordSetup,
-}
-
 fn main() -> ExitCode {
     let done = match Cli::parse().command.unwrap_or(Command::Run) {
         Command::Run => WorkerConfig::read(Environment::of_process()).map(start),
-        Command::Mail(MailCommand::Preview { template: Template::PasswordSetup, locale, folder }) => {
+        Command::Mail(MailCommand::Preview { template, locale, folder }) => {
             let mut environment = Environment::of_process();
             let text = MailSection::preview(&mut environment);
-            environment.finish(text).map(|text| preview(&text, locale.as_deref(), &folder))
+            environment.finish(text).map(|text| preview(&text, template, locale.as_deref(), &folder))
         }
     };
     match done {
@@ -82,9 +79,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn preview((text, lifespan): &(MailText, Duration), locale: Option<&str>, folder: &Path) -> anyhow::Result<ExitCode> {
+fn preview(
+    (text, lifespan): &(MailText, Duration),
+    template: Option<Template>,
+    locale: Option<&str>,
+    folder: &Path,
+) -> anyhow::Result<ExitCode> {
     let variables = Variables::sample(&text.product, *lifespan);
-    for file in preview::write(&text.templates, &variables, locale, folder)? {
+    for file in preview::write(&text.templates, template, &variables, locale, folder)? {
         // Whoever reads along may have gone; the files are there all the same.
         writeln!(std::io::stdout(), "{}", file.display()).ok();
     }

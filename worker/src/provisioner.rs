@@ -11,10 +11,12 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
+use secrecy::SecretString;
 use shared::{
     backoff::jittered,
     crash_point::CrashPoint,
     domain::user::UserId,
+    passwords::Passwords,
     store::{
         StoreError,
         provisioning::{self, Account, Attempt, Cause, Claim, ClaimedUser, Fenced, Served},
@@ -29,7 +31,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    account,
+    account::{self, Made},
     breaker::{Breaker, Opened, Pass},
     config::{WorkerConfig, provision::ProvisionConfig},
     evidence::Evidence,
@@ -47,6 +49,7 @@ pub struct Provisioner {
     pool: PgPool,
     keycloak: Arc<KeycloakClient>,
     mailer: Arc<Mailer>,
+    passwords: Option<Passwords>,
     config: ProvisionConfig,
     account_deadline: Duration,
     mail_deadline: Duration,
@@ -110,6 +113,7 @@ impl Provisioner {
             pool,
             mailer: Arc::new(Mailer::new(Arc::clone(&keycloak), config.mail.clone())?),
             keycloak,
+            passwords: config.passwords.as_ref().map(Passwords::new).transpose()?,
             account_deadline: config.keycloak.deadline,
             mail_deadline: config.mail.deadline,
             slots: Semaphore::new(config.provision.concurrency.into()),
@@ -189,21 +193,44 @@ impl Provisioner {
     async fn make_account(&self, user: &ClaimedUser, pass: Pass<'_>, lease_end: Instant) -> Result<Account, Stop> {
         ours_for(Step::Account, self.account_deadline, lease_end)?;
         let began = Instant::now();
-        let made = timeout(self.account_deadline, account::ensure(&self.keycloak, user)).await;
+        let making = async {
+            let password = self.chosen_password(user).await;
+            account::ensure(&self.keycloak, user, password.as_ref()).await
+        };
+        let made = timeout(self.account_deadline, making).await;
         let made = made.unwrap_or(Err(Failure::TooSlow { step: Step::Account }));
         metrics::stepped(Step::Account, made.is_ok(), began.elapsed());
         match &made {
             Err(failure) if failure.blame() == Blame::Keycloak => pass.failed(),
             _ => pass.succeeded(),
         }
-        let account = Account { id: made?, realm: self.keycloak.realm().to_owned() };
+        let Made { id, password } = made?;
+        let account = Account { id, realm: self.keycloak.realm().to_owned(), password };
         CrashPoint::ProvisionAccountMade.pass();
         self.evidence().account_made();
         milestone(user, "keycloak_user_created");
         fenced(self.insist(|| provisioning::mark_synced(&self.pool, user, &account)).await?)?;
         CrashPoint::ProvisionSynced.pass();
         milestone(user, "synced");
+        if user.password_waits {
+            self.erase_password(user).await;
+        }
         Ok(account)
+    }
+
+    /// The password that was chosen at the registration. Without it the set-up mail asks for one, so nothing waits for
+    /// Redis to come back.
+    async fn chosen_password(&self, user: &ClaimedUser) -> Option<SecretString> {
+        let passwords = self.passwords.as_ref().filter(|_| user.password_waits)?;
+        let found = passwords.find(user.id).await;
+        found.inspect_err(|error| tracing::warn!(error = chain(error), "a password is lost")).ok().flatten()
+    }
+
+    async fn erase_password(&self, user: &ClaimedUser) {
+        let Some(passwords) = &self.passwords else { return };
+        if let Err(error) = passwords.erase(user.id).await {
+            tracing::warn!(error = chain(&error), "a password stays until its time is over");
+        }
     }
 
     /// `keycloak` is the pass of a run that has not asked Keycloak anything yet.

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use shared::{
     config::{ConfigError, DatabaseConfig, DatabaseSection, Environment, Stage, SweepSection, UsherSection},
+    passwords::config::{PasswordConfig, PasswordSection},
+    redis::{RedisAddress, RedisSection},
     store::mail_requests::Allowance,
     telemetry::{LogSection, TelemetryConfig},
 };
@@ -35,6 +37,10 @@ pub struct ApiConfig {
     pub event_grace: Duration,
     /// For how long the answer to a registration can be asked for again.
     pub idempotency_ttl: Duration,
+    /// Where they are taken at the registration.
+    pub passwords: Option<PasswordConfig>,
+    /// Where limits are counted for all replicas.
+    pub redis: Option<RedisAddress>,
     pub mail_requests: Allowance,
     pub cleanup_interval: Duration,
     pub limits: LimitConfig,
@@ -58,6 +64,8 @@ impl ApiConfig {
         let database = DatabaseSection::read(environment);
         let event_grace = SweepSection::read(environment);
         let idempotency_ttl = IdempotencySection::read(environment);
+        let redis = RedisSection::read(environment);
+        let passwords = PasswordSection::read(environment, redis.as_ref().and_then(Option::as_ref));
         let mail_requests = MailRequestSection::read(environment);
         let cleanup_interval = CleanupSection::read(environment);
         let limits = LimitSection::read(environment);
@@ -73,6 +81,8 @@ impl ApiConfig {
             database: database?,
             event_grace: event_grace?,
             idempotency_ttl: idempotency_ttl?,
+            passwords: passwords?,
+            redis: redis?,
             mail_requests: mail_requests?,
             cleanup_interval: cleanup_interval?,
             limits: limits?,

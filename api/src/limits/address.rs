@@ -1,6 +1,9 @@
 //! Whose request it is: the client's address, as far as it can be believed.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+};
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
@@ -55,6 +58,12 @@ fn named(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
 fn address(name: &str) -> Option<IpAddr> {
     let address = name.parse().ok().or_else(|| name.parse::<SocketAddr>().ok().map(|address| address.ip()));
     address.map(|address: IpAddr| address.to_canonical())
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 impl Client {

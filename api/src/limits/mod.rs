@@ -9,14 +9,9 @@ pub mod address;
 pub mod limiter;
 pub mod load;
 pub mod rate;
+pub mod shared;
 
-use std::{
-    convert::Infallible,
-    hash::{BuildHasher as _, RandomState},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     extract::{ConnectInfo, MatchedPath, Request, State},
@@ -24,12 +19,14 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use self::{
     address::{Client, TrustedProxies},
     limiter::Limiter,
     load::Places,
+    shared::SharedCounts,
 };
 use crate::{config::limits::LimitConfig, error::ApiError};
 
@@ -44,35 +41,46 @@ struct Inner {
     mail_request: Limiter<Client>,
     token: Limiter<Client>,
     validate_token: Limiter<Client>,
-    /// By a hash of the login name: nobody's name is kept.
-    token_account: Limiter<u64>,
-    /// With keys of this process, so that nobody can choose two names that meet.
-    hasher: RandomState,
+    token_account: Limiter<LoginName>,
     places: Places,
 }
 
+/// By its SHA-256: nobody's name is kept.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct LoginName([u8; 32]);
+
+impl LoginName {
+    fn of(login: &str) -> Self {
+        Self(Sha256::digest(login.trim().to_lowercase()).into())
+    }
+}
+
+impl fmt::Display for LoginName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 impl Limits {
-    pub fn new(config: &LimitConfig, proxies: TrustedProxies) -> Self {
+    pub fn new(config: &LimitConfig, proxies: TrustedProxies, shared: Option<&SharedCounts>) -> Self {
         Self(Arc::new(Inner {
             proxies,
-            register: Limiter::new(config.register),
-            mail_request: Limiter::new(config.mail_request),
-            token: Limiter::new(config.token),
-            validate_token: Limiter::new(config.validate_token),
-            token_account: Limiter::new(config.token_account),
-            hasher: RandomState::new(),
+            register: Limiter::new("register", config.register, shared),
+            mail_request: Limiter::new("mail_request", config.mail_request, shared),
+            token: Limiter::new("token", config.token, shared),
+            validate_token: Limiter::new("validate_token", config.validate_token, None),
+            token_account: Limiter::new("token_account", config.token_account, shared),
             places: Places::new(config.concurrency),
         }))
     }
 
     /// Counts a try to log in as somebody, who need not exist.
-    pub fn admit_login(&self, login: &str) -> Result<(), ApiError> {
-        let name = self.0.hasher.hash_one(login.trim().to_lowercase());
-        self.0.token_account.admit(&name).map_err(too_many)
+    pub async fn admit_login(&self, login: &str) -> Result<(), ApiError> {
+        self.0.token_account.admit(&LoginName::of(login)).await.map_err(too_many)
     }
 
     /// Counts a request by its client's address, if its route is one that is counted.
-    fn admit(&self, route: Option<&str>, client: Client) -> Result<(), ApiError> {
+    async fn admit(&self, route: Option<&str>, client: Client) -> Result<(), ApiError> {
         let limiter = match route {
             Some("/users/register") => &self.0.register,
             Some("/users/send-password-setup-email") => &self.0.mail_request,
@@ -80,7 +88,7 @@ impl Limits {
             Some("/auth/validate-token") => &self.0.validate_token,
             _ => return Ok(()),
         };
-        limiter.admit(&client).map_err(too_many)
+        limiter.admit(&client).await.map_err(too_many)
     }
 
     fn client(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Client {
@@ -108,7 +116,7 @@ fn too_many(wait: Duration) -> ApiError {
 pub async fn by_client(State(limits): State<Limits>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
-    match limits.admit(route, limits.client(peer, request.headers())) {
+    match limits.admit(route, limits.client(peer, request.headers())).await {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     }

@@ -17,9 +17,14 @@ impl Rate {
         Self { times: NonZeroU32::new(times).unwrap_or(NonZeroU32::MIN), per: MINUTE }
     }
 
+    /// In what time one may come, and how many at once.
+    pub(super) fn cells(self) -> (Duration, u32) {
+        (self.per / self.times.get(), self.times.get())
+    }
+
     /// A bucket of `times` that is full at first and full again after `per`.
     pub(super) fn quota(self) -> Quota {
-        let one = self.per / self.times.get();
+        let (one, _) = self.cells();
         Quota::with_period(one).unwrap_or(Quota::per_second(self.times)).allow_burst(self.times)
     }
 }

@@ -84,7 +84,7 @@ async fn not_to_be_kept(response: Response) -> impl IntoResponse {
 )]
 pub async fn token(State(state): State<AppState>, grant: Grant) -> Result<impl IntoResponse, ApiError> {
     if let Grant::Password { username, .. } = &grant {
-        state.limits.admit_login(username.expose_secret())?;
+        state.limits.admit_login(username.expose_secret()).await?;
     }
     let TokenAnswer(answer) = state.tokens.realm.issue(&grant).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], answer.expose_secret().to_owned()))

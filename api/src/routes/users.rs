@@ -13,14 +13,14 @@ use serde::Serialize;
 use shared::{
     domain::{
         idempotency_key::{IdempotencyKey, InvalidIdempotencyKey},
-        user::{Progress, UserId, UserStatus},
+        user::{PasswordState, Progress, UserId, UserStatus},
     },
     store::registrations,
 };
 use tracing::{Span, field::display};
 use utoipa::{
     ToSchema,
-    openapi::schema::{Object, ObjectBuilder, Type},
+    openapi::schema::{Object, ObjectBuilder, SchemaType, Type},
 };
 use uuid::Uuid;
 
@@ -71,8 +71,8 @@ use crate::{
             content_type = "application/problem+json",
             headers(("Retry-After" = u32, description = "Seconds to wait")),
             example = json!(Problem::example(&ApiError::TooMany { wait: Duration::from_secs(5) }))),
-        (status = 503, description = "The database is away", body = Problem,
-            content_type = "application/problem+json",
+        (status = 503, description = "The database is away; or, for a registration with a password, what keeps passwords is",
+            body = Problem, content_type = "application/problem+json",
             headers(("Retry-After" = u32, description = "Seconds to wait")),
             example = json!(Problem::example(&DatabaseError::Late.into()))),
     ),
@@ -83,8 +83,9 @@ pub async fn register(
     body: JsonObject,
 ) -> Result<impl IntoResponse, ApiError> {
     let key = idempotency_key(&headers)?;
-    let user = new_user::parse(body.0).map_err(ApiError::Invalid)?;
-    let registered = registration::register(&state, user, key).await;
+    let rules = state.passwords.as_ref().map(|passwords| &passwords.rules);
+    let (user, password) = new_user::parse(body.0, rules).map_err(ApiError::Invalid)?;
+    let registered = registration::register(&state, user, password, key).await;
     metrics::registered(&registered);
     let created = registered?;
     let location = format!("/users/{}/status", created.id);
@@ -186,6 +187,9 @@ pub struct UserProgress {
     /// Why an operator is needed.
     #[schema(example = "conflict")]
     parked_reason: Option<String>,
+    /// What became of a password that was chosen at the registration.
+    #[schema(schema_with = password_schema)]
+    password: Option<String>,
 }
 
 impl UserProgress {
@@ -198,6 +202,7 @@ impl UserProgress {
             mail_sent_at: progress.mail_sent_at,
             parked_at: progress.parked_at,
             parked_reason: progress.parked_reason,
+            password: progress.password_state,
         }
     }
 }
@@ -210,6 +215,18 @@ fn status_schema() -> Object {
              parked: waits for an operator",
         ))
         .enum_values(Some(["pending", "synced", "complete", "parked"]))
+        .build()
+}
+
+fn password_schema() -> Object {
+    let states = PasswordState::ALL.map(|state| Some(state.as_str()));
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some(
+            "waiting: for the account; set: valid once the address is confirmed; lost, refused: the mail lets another \
+             one be set; null: none was chosen",
+        ))
+        .enum_values(Some(states.into_iter().chain([None])))
         .build()
 }
 

@@ -1,10 +1,11 @@
-//! The services of the stack, in the order of their start: PostgreSQL, then RabbitMQ, Keycloak and the mail catcher side
-//! by side, then Usher itself.
+//! The services of the stack, in the order of their start: PostgreSQL, then RabbitMQ, Keycloak, Redis and the mail catcher
+//! side by side, then Usher itself.
 
 pub(crate) mod keycloak;
 pub(crate) mod mail;
 pub(crate) mod postgres;
 pub(crate) mod rabbitmq;
+pub(crate) mod redis;
 pub(crate) mod usher;
 
 mod readiness;
@@ -12,6 +13,10 @@ mod readiness;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, join_all},
+};
 use nix::sys::signal::Signal;
 
 pub(crate) use readiness::Probe;
@@ -42,6 +47,7 @@ pub(crate) fn infrastructure(stack: &Stack) -> Vec<Service> {
         rabbitmq::epmd(stack),
         rabbitmq::service(stack),
         keycloak::service(stack),
+        redis::service(stack),
         mail::service(stack),
     ]
 }
@@ -54,10 +60,14 @@ pub(crate) fn all(stack: &Stack) -> Vec<Service> {
 
 pub(crate) async fn start_infrastructure(stack: &Stack, board: &Board) -> Result<()> {
     postgres::start(stack, board).await?;
+    let starts: [BoxFuture<'_, Result<()>>; 4] = [
+        rabbitmq::start(stack, board).boxed(),
+        keycloak::start(stack, board).boxed(),
+        redis::start(stack, board).boxed(),
+        mail::start(stack, board).boxed(),
+    ];
     // All come to their end even if one fails: none is left half prepared.
-    let (broker, identity, catcher) =
-        tokio::join!(rabbitmq::start(stack, board), keycloak::start(stack, board), mail::start(stack, board));
-    broker.and(identity).and(catcher)
+    join_all(starts).await.into_iter().collect()
 }
 
 /// A taken port is told before anything starts, not minutes later by the service that needs it.

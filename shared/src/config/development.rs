@@ -4,8 +4,16 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 /// Of `cargo dev up`, of docker-compose.yml, of .env.example, and what RabbitMQ and Keycloak come with.
-const KNOWN: [&str; 7] =
-    ["usher", "usher-app-secret", "usher-provisioner-secret", "guest", "admin", "keycloak", "postgres"];
+const KNOWN: [&str; 8] = [
+    "usher",
+    "usher-app-secret",
+    "usher-provisioner-secret",
+    "development:dXNoZXItZGV2ZWxvcG1lbnQta2V5LTAxMjM0NTY3ODk=",
+    "guest",
+    "admin",
+    "keycloak",
+    "postgres",
+];
 
 /// Whether a secret, or the password in an address, is one of them.
 pub(super) fn is_known(secret: &SecretString) -> bool {

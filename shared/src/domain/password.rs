@@ -68,17 +68,19 @@ impl Default for PasswordRules {
 }
 
 impl Password {
+    /// Of whom it is, nothing need be known.
     pub fn parse(
         raw: SecretString,
         rules: &PasswordRules,
-        username: &Username,
-        email: &EmailAddress,
+        username: Option<&Username>,
+        email: Option<&EmailAddress>,
     ) -> Result<Self, InvalidPassword> {
         let text = raw.expose_secret();
         has_length(text, rules.min_length)?;
         has_no_control_character(text)?;
         has_classes(text, rules)?;
-        is_not_the_name(text, username, email)?;
+        username.map_or(Ok(()), |username| is_not_the_username(text, username))?;
+        email.map_or(Ok(()), |email| is_not_the_address(text, email))?;
         Ok(Self(raw))
     }
 
@@ -114,8 +116,9 @@ impl Password {
     /// Username and address of whom the examples are about.
     pub const EXAMPLE_OF: (&str, &str) = ("ada.1815", "Ada.King1@example.org");
 
-    pub fn into_secret(self) -> SecretString {
-        self.0
+    /// To be sealed or sent, and for nothing else.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
     }
 }
 
@@ -147,12 +150,14 @@ fn has_classes(password: &str, rules: &PasswordRules) -> Result<(), InvalidPassw
     Ok(())
 }
 
-/// The first things that are tried (NIST SP 800-63B, section 3.1.1.2).
-fn is_not_the_name(password: &str, username: &Username, email: &EmailAddress) -> Result<(), InvalidPassword> {
+/// The first thing that is tried (NIST SP 800-63B, section 3.1.1.2).
+fn is_not_the_username(password: &str, username: &Username) -> Result<(), InvalidPassword> {
+    if password.to_lowercase() == username.as_str() { Err(InvalidPassword::Username) } else { Ok(()) }
+}
+
+/// The second one.
+fn is_not_the_address(password: &str, email: &EmailAddress) -> Result<(), InvalidPassword> {
     let (password, email) = (password.to_lowercase(), email.to_lowercase());
-    if password == username.as_str() {
-        return Err(InvalidPassword::Username);
-    }
     let local = email.split('@').next().unwrap_or_default();
     if password == email || password == local { Err(InvalidPassword::Email) } else { Ok(()) }
 }
@@ -164,8 +169,8 @@ mod tests {
     fn parse(raw: &str, rules: &PasswordRules) -> Result<String, InvalidPassword> {
         let (username, email) = Password::EXAMPLE_OF;
         let (username, email) = (Username::parse(username).unwrap(), EmailAddress::parse(email).unwrap());
-        let password = Password::parse(raw.into(), rules, &username, &email);
-        password.map(|password| password.into_secret().expose_secret().to_owned())
+        let password = Password::parse(raw.into(), rules, Some(&username), Some(&email));
+        password.map(|password| password.expose().to_owned())
     }
 
     #[test]

@@ -70,6 +70,8 @@ pub struct Progress {
     pub mail_is_owed: bool,
     pub parked_at: Option<DateTime<Utc>>,
     pub parked_reason: Option<String>,
+    /// One of [`PasswordState`]; nothing if no password was chosen at the registration.
+    pub password_state: Option<String>,
 }
 
 /// How far a user has come; never stored, always derived.
@@ -84,6 +86,32 @@ pub enum UserStatus {
     Complete,
     /// Waits for an operator, who is told why.
     Parked,
+}
+
+/// What became of a password that was chosen at the registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordState {
+    /// For the account to be made.
+    Waiting,
+    /// The account has it; it lets nobody in before the address is confirmed.
+    Set,
+    /// It was gone before the account was made. The set-up mail asks for another one.
+    Lost,
+    /// The realm's policy does not allow it. The set-up mail asks for another one.
+    Refused,
+}
+
+impl PasswordState {
+    pub const ALL: [Self; 4] = [Self::Waiting, Self::Set, Self::Lost, Self::Refused];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Set => "set",
+            Self::Lost => "lost",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 impl Progress {
@@ -131,6 +159,7 @@ mod tests {
             mail_is_owed: true,
             parked_at: None,
             parked_reason: None,
+            password_state: None,
         };
         let synced = Progress { synced_at: Some(now), ..new.clone() };
         let complete = Progress { mail_is_owed: false, mail_sent_at: Some(now), ..synced.clone() };

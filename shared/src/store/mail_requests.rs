@@ -25,8 +25,9 @@ pub struct Allowance {
 ///
 /// * is not parked: an operator has to look first,
 /// * was not granted a mail within the cooldown, nor too many within a day,
-/// * is owed no mail, or only one that may have left already, too early to answer this request: a run has begun and
-///   has not said how it ended, be its lease over or not. An owed mail that is not on its way yet answers the request
+/// * is owed no mail, or only one that does not answer this request: it may have left already (a run has begun and has
+///   not said how it ended, be its lease over or not), or it would only confirm the address, leaving the password that
+///   was chosen at the registration as it is, and whoever asks here may be somebody else than who chose it. Any other owed mail that is not on its way yet answers the request
 ///   too, and the next mail answers all that were ordered before it.
 ///
 /// One statement, so that the row, the order and its event are committed together or not at all. Nobody learns what
@@ -59,7 +60,8 @@ pub async fn request(
              WHERE id = (SELECT id FROM target)
                AND parked_at IS NULL
                AND (mail_wanted = mail_served
-                    OR (mail_wanted = mail_claimed AND synced_at IS NOT NULL AND leased_until IS NOT NULL))
+                    OR (mail_wanted = mail_claimed AND synced_at IS NOT NULL AND leased_until IS NOT NULL)
+                    OR (mail_wanted = 1 AND password_state IS NOT NULL))
                AND NOT EXISTS (SELECT FROM granted_before
                                 WHERE number >= $5 OR latest > now() - make_interval(secs => $4))
             RETURNING id

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{StoreError, within};
 use crate::{
-    domain::user::UserId,
+    domain::user::{PasswordState, UserId},
     event::{self, EventType},
     trace_context::TraceContext,
 };
@@ -35,6 +35,8 @@ pub struct ClaimedUser {
     pub attempts: i32,
     pub account: Option<Account>,
     pub mail_wanted: i32,
+    /// Whether a password was chosen at the registration and is still on its way to the account.
+    pub password_waits: bool,
     /// Why the run before this one did not finish.
     pub last_error: Option<String>,
 }
@@ -44,6 +46,8 @@ pub struct ClaimedUser {
 pub struct Account {
     pub id: Uuid,
     pub realm: String,
+    /// What became of a password that was chosen at the registration.
+    pub password: Option<PasswordState>,
 }
 
 /// What asking for a user gave.
@@ -87,7 +91,7 @@ pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) 
            AND (synced_at IS NULL OR (mail_wanted > mail_served AND $3))
            AND (next_attempt_at <= now() OR (attempts = 0 AND last_error IS NULL))
         RETURNING id, claim_no, username, email, first_name, last_name, locale, created_at, attempts, last_error,
-                  keycloak_id, keycloak_realm, mail_wanted
+                  keycloak_id, keycloak_realm, mail_wanted, password_state
         "#,
             id.as_uuid(),
             lease.as_secs_f64(),
@@ -99,6 +103,7 @@ pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) 
     let Some(row) = row else {
         return Ok(if exists(pool, id).await? { Claim::NotOurs } else { Claim::Unknown });
     };
+    let password = PasswordState::ALL.into_iter().find(|state| row.password_state.as_deref() == Some(state.as_str()));
     Ok(Claim::Taken(Box::new(ClaimedUser {
         id: row.id.into(),
         claim_no: row.claim_no,
@@ -109,7 +114,8 @@ pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) 
         locale: row.locale,
         created_at: row.created_at,
         attempts: row.attempts,
-        account: row.keycloak_id.zip(row.keycloak_realm).map(|(id, realm)| Account { id, realm }),
+        password_waits: password == Some(PasswordState::Waiting),
+        account: row.keycloak_id.zip(row.keycloak_realm).map(|(id, realm)| Account { id, realm, password }),
         mail_wanted: row.mail_wanted,
         last_error: row.last_error,
     })))
@@ -130,13 +136,14 @@ pub async fn mark_synced(pool: &PgPool, user: &ClaimedUser, account: &Account) -
         "mark a user synced",
         sqlx::query!(
             r#"
-        UPDATE users SET keycloak_id = $3, keycloak_realm = $4, synced_at = now()
+        UPDATE users SET keycloak_id = $3, keycloak_realm = $4, synced_at = now(), password_state = $5
          WHERE id = $1 AND claim_no = $2
         "#,
             user.id.as_uuid(),
             user.claim_no,
             account.id,
             account.realm,
+            account.password.map(PasswordState::as_str),
         )
         .execute(pool),
     )

@@ -21,6 +21,8 @@ pub enum Endpoint {
     ReadUser,
     /// `PUT /admin/realms/{realm}/users/{id}/execute-actions-email`
     SendMail,
+    /// `PUT /admin/realms/{realm}/users/{id}/send-verify-email`
+    SendVerification,
     /// `POST /admin/realms/{realm}/usher-action-link`
     ActionLink,
     /// `DELETE /admin/realms/{realm}/users/{id}`
@@ -109,6 +111,9 @@ fn place(method: &Method, path: &str) -> (Endpoint, String, Option<String>) {
         ("DELETE", ["admin", "realms", realm, "users", id]) => (Endpoint::DeleteUser, *realm, Some(*id)),
         ("PUT", ["admin", "realms", realm, "users", id, "execute-actions-email"]) => {
             (Endpoint::SendMail, *realm, Some(*id))
+        }
+        ("PUT", ["admin", "realms", realm, "users", id, "send-verify-email"]) => {
+            (Endpoint::SendVerification, *realm, Some(*id))
         }
         ("POST", ["admin", "realms", realm, "usher-action-link"]) => (Endpoint::ActionLink, *realm, None),
         (_, ["admin", "realms", realm, ..]) => (Endpoint::Unknown, *realm, None),

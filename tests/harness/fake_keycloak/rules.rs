@@ -60,7 +60,21 @@ pub(super) fn account_of(body: &str) -> Result<Account, Answer> {
         required_actions: required_actions(&user),
     };
     valid(&account)?;
+    policy(&user)?;
     Ok(account)
+}
+
+/// Of the realm's password policy, its length.
+fn policy(user: &Map<String, Value>) -> Result<(), Answer> {
+    let credentials = user.get("credentials").and_then(Value::as_array).into_iter().flatten();
+    let passwords = credentials.filter_map(|credential| credential["value"].as_str());
+    if passwords.into_iter().all(|password| password.chars().count() >= 8) {
+        return Ok(());
+    }
+    Err(Answer::new(400).json(json!({
+        "error": "invalidPasswordMinLengthMessage",
+        "error_description": "Invalid password: minimum length 8.",
+    })))
 }
 
 pub(super) fn is_action(alias: &str) -> bool {

@@ -99,7 +99,8 @@ impl Service {
             Endpoint::CreateUser => self.create_user(request),
             Endpoint::FindUser => Ok(self.find_user(request)),
             Endpoint::ReadUser => Ok(Answer::new(200).json(self.accounts().get(id)?.representation())),
-            Endpoint::SendMail => self.send_mail(id, request),
+            Endpoint::SendMail => self.send_mail(id, request, serde_json::from_str(&request.body).unwrap_or_default()),
+            Endpoint::SendVerification => self.send_mail(id, request, vec!["VERIFY_EMAIL".to_owned()]),
             Endpoint::ActionLink => self.action_link(request),
             Endpoint::DeleteUser => self.accounts().delete(id).map(|()| Answer::new(204)),
             Endpoint::Token | Endpoint::Keys | Endpoint::Introspect | Endpoint::Unknown => {
@@ -154,10 +155,10 @@ impl Service {
         Answer::new(200).json(json!(found))
     }
 
-    fn send_mail(&self, id: &str, request: &Request) -> Result<Answer, Answer> {
+    fn send_mail(&self, id: &str, request: &Request, actions: Vec<String>) -> Result<Answer, Answer> {
         let query = |name: &str| request.query.get(name).cloned();
         let mail = Mail {
-            actions: serde_json::from_str(&request.body).unwrap_or_default(),
+            actions,
             client_id: query("client_id"),
             redirect_uri: query("redirect_uri"),
             lifespan: query("lifespan").and_then(|seconds| seconds.parse().ok()),

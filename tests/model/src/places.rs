@@ -12,6 +12,8 @@ pub struct Place {
 
 const REGISTRATION: &str = "api/src/registration.rs";
 const REGISTRATIONS: &str = "shared/src/store/registrations/mod.rs";
+const GROUPING: &str = "api/src/grouping.rs";
+const GROUP: &str = "shared/src/store/registrations/group.rs";
 const MAIL_REQUESTS: &str = "shared/src/store/mail_requests.rs";
 const PROVISIONING: &str = "shared/src/store/provisioning.rs";
 const RELAY: &str = "worker/src/relay.rs";
@@ -22,9 +24,11 @@ const ACCOUNT: &str = "worker/src/account.rs";
 const FENCE: &[&str] = &["UPDATE users", "WHERE id = $1 AND claim_no = $2"];
 
 /// All but [`Guard::Fence`], which is all fences, and [`Guard::UniqueNames`], which is Keycloak's.
-pub const PLACES: [Place; 18] = [
-    place(Guard::AnswerAfterCommit, REGISTRATION, "register", &["state.groups.register(", ".await?", "Ok(Created"]),
+pub const PLACES: [Place; 20] = [
+    place(Guard::AnswerAfterCommit, REGISTRATION, "commit", &["state.groups.register(", ".await?", "Ok(Created"]),
     place(Guard::OneStatement, REGISTRATIONS, "insert", &["WITH new_user AS (", "INSERT INTO outbox", "FROM new_user"]),
+    place(Guard::AnswerAfterCommit, GROUPING, "write", &["group::register_group(", "Ok(Ok(written))", "done.send("]),
+    place(Guard::OneStatement, GROUP, "register_group", &["INSERT INTO users", "INSERT INTO outbox", "JOIN new_user"]),
     place(Guard::Confirm, RELAY, "refused", &["if *answer == Answer::Confirmed", "continue;", "refused.push("]),
     place(Guard::Lease, PROVISIONING, "claim", &["AND (leased_until IS NULL OR leased_until < now())"]),
     place(Guard::OpenOnly, PROVISIONING, "claim", &["AND (synced_at IS NULL OR (mail_wanted > mail_served AND $3))"]),
@@ -34,8 +38,8 @@ pub const PLACES: [Place; 18] = [
     place(Guard::FenceOf(Write::MarkServed), PROVISIONING, "mark_served", FENCE),
     place(Guard::FenceOf(Write::Postpone), PROVISIONING, "postpone", FENCE),
     place(Guard::FenceOf(Write::Park), PROVISIONING, "park", FENCE),
-    place(Guard::Adoption, ACCOUNT, "ensure", &["look_up(keycloak, user, &error)", "Ok(found.id)"]),
-    place(Guard::Proof, ACCOUNT, "ensure", &["if found.is_of(user)", "Err(Failure::Conflict)"]),
+    place(Guard::Adoption, ACCOUNT, "ensure_with", &["look_up(keycloak, user, &error)", "Ok(made(found.id"]),
+    place(Guard::Proof, ACCOUNT, "ensure_with", &["if found.is_of(user)", "Err(Failure::Conflict)"]),
     place(Guard::TryRecordedFirst, PROVISIONER, "send_mail", &["fenced(provisioning::begin_mail(", ".send_setup("]),
     place(Guard::ServedAfterMail, PROVISIONER, "send_mail", &[".send_setup(", "sent?;", "provisioning::mark_served("]),
     place(Guard::ServedAsClaimed, PROVISIONING, "mark_served", &["SET mail_served = $3", "user.mail_wanted,"]),

@@ -14,6 +14,8 @@ use std::time::Duration;
 use shared::{
     backoff::Backoff,
     config::{ConfigError, DatabaseConfig, DatabaseSection, Environment, Stage, SweepSection, UsherSection},
+    passwords::config::{PasswordConfig, PasswordSection},
+    redis::RedisSection,
     telemetry::{LogSection, TelemetryConfig},
 };
 
@@ -41,6 +43,8 @@ pub struct WorkerConfig {
     pub breaker: BreakerConfig,
     pub keycloak: KeycloakConfig,
     pub mail: MailConfig,
+    /// Where passwords that were chosen at the registration wait.
+    pub passwords: Option<PasswordConfig>,
 }
 
 impl WorkerConfig {
@@ -65,6 +69,8 @@ impl WorkerConfig {
         let breaker = BreakerSection::read(environment);
         let keycloak = KeycloakSection::read(environment);
         let mail = MailSection::read(environment);
+        let redis = RedisSection::read(environment);
+        let passwords = PasswordSection::read(environment, redis.as_ref().and_then(Option::as_ref));
         Some(Self {
             stage: stage?,
             database: database?,
@@ -77,6 +83,7 @@ impl WorkerConfig {
             breaker: breaker?,
             keycloak: keycloak?,
             mail: mail?,
+            passwords: passwords?,
         })
     }
 

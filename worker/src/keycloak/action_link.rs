@@ -11,11 +11,13 @@ use uuid::Uuid;
 use super::{
     client::{KeycloakClient, Patience, Question},
     error::KeycloakError,
+    users::Purpose,
 };
 
 /// Where the link leads, and until when.
 pub struct ActionLink<'a> {
     pub account: Uuid,
+    pub purpose: Purpose,
     pub client_id: &'a str,
     pub redirect_uri: &'a str,
     pub lifespan: Duration,
@@ -32,7 +34,7 @@ impl KeycloakClient {
         let doing = "hand out the link of a set-up mail";
         let body = json!({
             "userId": link.account,
-            "actions": ["VERIFY_EMAIL", "UPDATE_PASSWORD"],
+            "actions": link.purpose.actions(),
             "clientId": link.client_id,
             "redirectUri": link.redirect_uri,
             "lifespan": link.lifespan.as_secs(),
@@ -54,7 +56,13 @@ impl KeycloakClient {
 
     /// Whether the provider is there: it does not know this user, and says so.
     pub async fn hands_out_links(&self) -> Result<(), KeycloakError> {
-        let nobody = ActionLink { account: Uuid::nil(), client_id: "", redirect_uri: "", lifespan: Duration::ZERO };
+        let nobody = ActionLink {
+            account: Uuid::nil(),
+            purpose: Purpose::PasswordSetup,
+            client_id: "",
+            redirect_uri: "",
+            lifespan: Duration::ZERO,
+        };
         match self.action_link(&nobody).await {
             Ok(_) | Err(KeycloakError::UserMissing { .. }) => Ok(()),
             Err(error) => Err(error),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Method, header::LOCATION};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 use shared::store::provisioning::ClaimedUser;
@@ -23,6 +24,8 @@ pub struct FoundAccount {
     email: Option<String>,
     #[serde(default)]
     created_timestamp: Option<i64>,
+    #[serde(default)]
+    required_actions: Vec<String>,
 }
 
 impl FoundAccount {
@@ -33,11 +36,39 @@ impl FoundAccount {
             && self.email.as_deref() == Some(&user.email.to_ascii_lowercase())
             && self.created_timestamp == Some(user.created_at.timestamp_millis())
     }
+
+    /// Whether it was made with a password: it asks for none.
+    pub fn has_password(&self) -> bool {
+        !self.required_actions.iter().any(|action| action == UPDATE_PASSWORD)
+    }
 }
 
-/// A mail with a link that lets a person prove the address and set a password.
-pub struct SetupMail<'a> {
+/// What a mail's link is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To prove the address and set a password. What password the account had before does not count any more.
+    PasswordSetup,
+    /// To prove the address, for whoever chose a password at the registration.
+    EmailVerification,
+}
+
+pub(super) const VERIFY_EMAIL: &str = "VERIFY_EMAIL";
+pub(super) const UPDATE_PASSWORD: &str = "UPDATE_PASSWORD";
+
+impl Purpose {
+    /// Keycloak's names of what a person is led through.
+    pub(super) fn actions(self) -> &'static [&'static str] {
+        match self {
+            Self::PasswordSetup => &[VERIFY_EMAIL, UPDATE_PASSWORD],
+            Self::EmailVerification => &[VERIFY_EMAIL],
+        }
+    }
+}
+
+/// A mail with a link that leads a person through Keycloak's pages.
+pub struct AccountMail<'a> {
     pub account: Uuid,
+    pub purpose: Purpose,
     pub client_id: &'a str,
     pub redirect_uri: &'a str,
     pub lifespan: Duration,
@@ -46,19 +77,25 @@ pub struct SetupMail<'a> {
 }
 
 impl KeycloakClient {
-    /// Creates the account; its id stands in the Location of the answer.
-    pub async fn create(&self, user: &ClaimedUser) -> Result<Uuid, KeycloakError> {
+    /// Creates the account; its id stands in the Location of the answer. With a `password` only the address is left to
+    /// be confirmed, before which nobody is let in.
+    pub async fn create(&self, user: &ClaimedUser, password: Option<&SecretString>) -> Result<Uuid, KeycloakError> {
         let doing = "create the user";
-        let body = json!({
+        let mut body = json!({
             "username": user.username,
             "email": user.email,
             "firstName": user.first_name,
             "lastName": user.last_name,
             "enabled": true,
             "emailVerified": false,
-            "requiredActions": ["VERIFY_EMAIL", "UPDATE_PASSWORD"],
+            "requiredActions": [VERIFY_EMAIL, UPDATE_PASSWORD],
             "createdTimestamp": user.created_at.timestamp_millis(),
         });
+        if let Some(password) = password {
+            body["requiredActions"] = json!([VERIFY_EMAIL]);
+            body["credentials"] =
+                json!([{ "type": "password", "value": password.expose_secret(), "temporary": false }]);
+        }
         let question = Question {
             doing,
             method: Method::POST,
@@ -89,8 +126,9 @@ impl KeycloakClient {
             doing,
             method: Method::GET,
             path: &["users"],
-            // Without `exact` Keycloak searches for names that contain the text.
-            query: &[(by, text), ("exact", "true"), ("briefRepresentation", "true"), ("max", "2")],
+            // Without `exact` Keycloak searches for names that contain the text. The brief representation lacks the
+            // required actions.
+            query: &[(by, text), ("exact", "true"), ("briefRepresentation", "false"), ("max", "2")],
             body: None,
             timeout: None,
             patience: Patience::Always,
@@ -100,18 +138,24 @@ impl KeycloakClient {
         Ok(found.into_iter().next())
     }
 
-    /// Has Keycloak send the set-up mail; success says that its mail server took it.
-    pub async fn send_setup_mail(&self, mail: &SetupMail<'_>) -> Result<(), KeycloakError> {
+    /// Has Keycloak send the mail; success says that its mail server took it.
+    pub async fn send_mail(&self, mail: &AccountMail<'_>) -> Result<(), KeycloakError> {
+        let (doing, path, body) = match mail.purpose {
+            Purpose::PasswordSetup => {
+                ("send the set-up mail", "execute-actions-email", Some(json!(mail.purpose.actions())))
+            }
+            Purpose::EmailVerification => ("send the mail that confirms the address", "send-verify-email", None),
+        };
         let question = Question {
-            doing: "send the set-up mail",
+            doing,
             method: Method::PUT,
-            path: &["users", &mail.account.to_string(), "execute-actions-email"],
+            path: &["users", &mail.account.to_string(), path],
             query: &[
                 ("client_id", mail.client_id),
                 ("redirect_uri", mail.redirect_uri),
                 ("lifespan", &mail.lifespan.as_secs().to_string()),
             ],
-            body: Some(json!(["VERIFY_EMAIL", "UPDATE_PASSWORD"])),
+            body,
             timeout: Some(mail.deadline),
             patience: Patience::UnlessHeard,
         };

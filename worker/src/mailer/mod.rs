@@ -1,4 +1,4 @@
-//! The set-up mail, by one of two ways: Keycloak composes and sends it (`MAIL_VIA=keycloak`), or we do (`smtp`).
+//! The set-up mail, or the one that only asks to confirm the address, by one of two ways: Keycloak composes and sends it (`MAIL_VIA=keycloak`), or we do (`smtp`).
 //!
 //! [`keycloak`] asks for it and waits; [`own`] asks for the link alone, writes the [`letter`] from a [`template`], and
 //! hands it to our own mail server. [`pace`] keeps to what the mail server's owner allows, [`error`] is what goes wrong, and [`preview`] shows it all to an operator.
@@ -12,15 +12,24 @@ pub mod template;
 mod keycloak;
 mod own;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use shared::store::provisioning::{Account, ClaimedUser};
+use shared::{
+    domain::user::PasswordState,
+    store::provisioning::{Account, ClaimedUser},
+};
 use tokio_util::sync::CancellationToken;
 
 use self::{error::MailError, own::OwnPost, pace::Pace};
 use crate::{
     config::mail::{MailConfig, MailVia},
-    keycloak::client::KeycloakClient,
+    keycloak::{client::KeycloakClient, users::Purpose},
 };
 
 pub struct Mailer {
@@ -29,6 +38,7 @@ pub struct Mailer {
     /// Unless Keycloak sends.
     own: Option<OwnPost>,
     pace: Option<Pace>,
+    lacks_links: AtomicBool,
 }
 
 impl Mailer {
@@ -39,7 +49,7 @@ impl Mailer {
             MailVia::Smtp(own) => Some(OwnPost::new(own)?),
         };
         let pace = config.per_second.map(Pace::new);
-        Ok(Self { keycloak, config, own, pace })
+        Ok(Self { keycloak, config, own, pace, lacks_links: AtomicBool::new(false) })
     }
 
     /// Waits until it is the turn of another mail. The error says how long that is, if it is longer than `patience`.
@@ -52,19 +62,36 @@ impl Mailer {
 
     /// Success says that a mail server took the mail.
     pub async fn send_setup(&self, user: &ClaimedUser, account: &Account) -> Result<(), MailError> {
+        let purpose = purpose(user, account);
         match &self.own {
-            None => keycloak::send_setup(&self.keycloak, &self.config, account).await.map_err(MailError::Keycloak),
+            None => keycloak::send(&self.keycloak, &self.config, account, purpose).await.map_err(MailError::Keycloak),
             // On the heap: it is many times as large as the other way, and every run has room for it.
-            Some(own) => Box::pin(own.deliver(&self.keycloak, &self.config, user, account)).await,
+            Some(own) => Box::pin(own.deliver(&self.keycloak, &self.config, user, account, purpose)).await,
         }
+    }
+
+    /// Whether Keycloak is known to hand out no links for mails of our own.
+    pub fn lacks_links(&self) -> bool {
+        self.lacks_links.load(Ordering::Relaxed)
     }
 
     /// Says at the start, and not only with the first mail, when Keycloak cannot hand out links.
     pub async fn look_for_links(self: Arc<Self>, shutdown: CancellationToken) -> Result<(), std::convert::Infallible> {
         if self.own.is_some() {
-            shutdown.run_until_cancelled(own::until_links_are_handed_out(&self.keycloak)).await;
+            shutdown.run_until_cancelled(own::until_links_are_handed_out(&self.keycloak, &self.lacks_links)).await;
         }
         shutdown.cancelled().await;
         Ok(())
+    }
+}
+
+/// Whoever chose a password at the registration is asked to confirm the address, once. Every later mail sets a password,
+/// whatever there is: the address need not be of whoever chose that one.
+fn purpose(user: &ClaimedUser, account: &Account) -> Purpose {
+    let first = user.mail_wanted == 1;
+    if first && account.password == Some(PasswordState::Set) {
+        Purpose::EmailVerification
+    } else {
+        Purpose::PasswordSetup
     }
 }

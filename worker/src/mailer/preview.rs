@@ -7,23 +7,25 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::template::{Templates, Variables};
+use super::template::{Template, Templates, Variables};
 
-/// Writes one language, or all that there are. Returns the files.
+/// Writes one mail and one language, or all that there are. Returns the files.
 pub fn write(
     templates: &Templates,
+    template: Option<Template>,
     variables: &Variables<'_>,
     locale: Option<&str>,
     folder: &Path,
 ) -> anyhow::Result<Vec<PathBuf>> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let locales = locale.map_or_else(|| templates.locales().collect(), |locale| vec![locale]);
+    let locales: Vec<&str> = locale.map_or_else(|| templates.locales().collect(), |locale| vec![locale]);
+    let wanted = template.map_or_else(|| Template::ALL.to_vec(), |template| vec![template]);
     let mut files = Vec::new();
-    for locale in locales {
-        let words = templates.password_setup(Some(locale), variables)?;
+    for (template, locale) in wanted.iter().flat_map(|template| locales.iter().map(move |locale| (template, locale))) {
+        let words = templates.words(*template, Some(locale), variables)?;
         let text = format!("Subject: {}\n\n{}\n", words.subject.trim(), words.text);
         for (extension, content) in [("txt", text), ("html", words.html)] {
-            let file = folder.join(format!("password_setup.{locale}.{extension}"));
+            let file = folder.join(format!("{}.{locale}.{extension}", template.name()));
             fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
             files.push(file);
         }

@@ -12,7 +12,10 @@ use uuid::Uuid;
 
 use super::Candidate;
 use crate::{
-    domain::{locale::Locale, user::UserId},
+    domain::{
+        locale::Locale,
+        user::{PasswordState, UserId},
+    },
     event::{self, EventType},
     store::{StoreError, within},
 };
@@ -29,20 +32,18 @@ pub async fn register_group(
     event_grace: Duration,
 ) -> Result<HashMap<UserId, DateTime<Utc>>, StoreError> {
     let of = Columns::of(group);
-    let rows = within(
-        "register a group",
-        sqlx::query!(
-            r#"
+    let written = sqlx::query!(
+        r#"
         WITH candidate AS MATERIALIZED (
             SELECT candidate.*
               FROM (SELECT set_config('lock_timeout', $1, true)) AS hurry,
                    unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::jsonb[], $9::jsonb[],
-                          $10::bytea[], $11::bytea[], $12::float8[], $15::text[])
+                          $10::bytea[], $11::bytea[], $12::float8[], $15::text[], $16::text[])
                    AS candidate (id, username, email, first_name, last_name, event_id, data, trace_context,
-                                 key_hash, fingerprint, key_ttl, locale)
+                                 key_hash, fingerprint, key_ttl, locale, password_state)
         ), new_user AS (
-            INSERT INTO users (id, username, email, first_name, last_name, locale, next_attempt_at)
-            SELECT id, username, email, first_name, last_name, locale, now() + make_interval(secs => $13)
+            INSERT INTO users (id, username, email, first_name, last_name, locale, password_state, next_attempt_at)
+            SELECT id, username, email, first_name, last_name, locale, password_state, now() + make_interval(secs => $13)
               FROM candidate ORDER BY username
             ON CONFLICT DO NOTHING
             RETURNING id, created_at
@@ -56,25 +57,24 @@ pub async fn register_group(
         )
         SELECT id, created_at FROM new_user
         "#,
-            WAITS,
-            &of.ids,
-            &of.usernames as &[&str],
-            &of.emails as &[&str],
-            &of.first_names as &[&str],
-            &of.last_names as &[&str],
-            &of.events,
-            &of.data,
-            &of.traces as &[Json<&crate::trace_context::TraceContext>],
-            &of.keys.hashes as &[Option<Vec<u8>>],
-            &of.keys.fingerprints as &[Option<Vec<u8>>],
-            &of.keys.ttls,
-            event_grace.as_secs_f64(),
-            EventType::UserCreated.as_str(),
-            &of.locales as &[Option<&str>],
-        )
-        .fetch_all(connection),
-    )
-    .await?;
+        WAITS,
+        &of.ids,
+        &of.usernames as &[&str],
+        &of.emails as &[&str],
+        &of.first_names as &[&str],
+        &of.last_names as &[&str],
+        &of.events,
+        &of.data,
+        &of.traces as &[Json<&crate::trace_context::TraceContext>],
+        &of.keys.hashes as &[Option<Vec<u8>>],
+        &of.keys.fingerprints as &[Option<Vec<u8>>],
+        &of.keys.ttls,
+        event_grace.as_secs_f64(),
+        EventType::UserCreated.as_str(),
+        &of.locales as &[Option<&str>],
+        &of.password_states as &[Option<&str>],
+    );
+    let rows = within("register a group", written.fetch_all(connection)).await?;
     Ok(rows.into_iter().map(|row| (row.id.into(), row.created_at)).collect())
 }
 
@@ -87,6 +87,7 @@ struct Columns<'a> {
     first_names: Vec<&'a str>,
     last_names: Vec<&'a str>,
     locales: Vec<Option<&'a str>>,
+    password_states: Vec<Option<&'static str>>,
     events: Vec<Uuid>,
     data: Vec<serde_json::Value>,
     traces: Vec<Json<&'a crate::trace_context::TraceContext>>,
@@ -109,13 +110,14 @@ impl<'a> Columns<'a> {
         columns
     }
 
-    fn push(&mut self, Candidate { id, user, trace, key }: &'a Candidate) {
+    fn push(&mut self, Candidate { id, user, trace, with_password, key }: &'a Candidate) {
         self.ids.push(id.as_uuid());
         self.usernames.push(user.username.as_str());
         self.emails.push(user.email.as_str());
         self.first_names.push(user.first_name.as_str());
         self.last_names.push(user.last_name.as_str());
         self.locales.push(user.locale.as_ref().map(Locale::as_str));
+        self.password_states.push(with_password.then_some(PasswordState::Waiting.as_str()));
         self.events.push(Uuid::now_v7());
         self.data.push(event::about(*id));
         self.traces.push(Json(trace));

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     domain::{
         locale::Locale,
-        user::{NewUser, Progress, UserId},
+        user::{NewUser, PasswordState, Progress, UserId},
     },
     event::{self, EventType},
     trace_context::TraceContext,
@@ -50,6 +50,8 @@ pub struct Candidate {
     pub user: NewUser,
     /// The cause of the event.
     pub trace: TraceContext,
+    /// Whether a password waits for the account.
+    pub with_password: bool,
     /// By which the client may ask for the same answer again.
     pub key: Option<Keyed>,
 }
@@ -82,7 +84,7 @@ pub async fn register(
 /// `None` when somebody else has the username, the address or the key.
 async fn insert(
     connection: &mut PgConnection,
-    Candidate { id, user, trace, key }: &Candidate,
+    Candidate { id, user, trace, with_password, key }: &Candidate,
     event_grace: Duration,
 ) -> Result<Option<Registered>, StoreError> {
     let inserted = within(
@@ -90,8 +92,8 @@ async fn insert(
         sqlx::query_scalar!(
             r#"
         WITH new_user AS (
-            INSERT INTO users (id, username, email, first_name, last_name, locale, next_attempt_at)
-            VALUES ($1, $2, $3, $4, $5, $14, now() + make_interval(secs => $6))
+            INSERT INTO users (id, username, email, first_name, last_name, locale, password_state, next_attempt_at)
+            VALUES ($1, $2, $3, $4, $5, $14, $15, now() + make_interval(secs => $6))
             ON CONFLICT DO NOTHING
             RETURNING id, created_at
         ), event AS (
@@ -118,6 +120,7 @@ async fn insert(
             key.as_ref().map(|_| user.fingerprint().to_vec()),
             key.as_ref().map_or(0.0, |keyed| keyed.ttl.as_secs_f64()),
             user.locale.as_ref().map(Locale::as_str),
+            with_password.then_some(PasswordState::Waiting.as_str()),
         )
         .fetch_optional(connection),
     );
@@ -178,7 +181,8 @@ pub async fn progress(connection: &mut PgConnection, id: UserId) -> Result<Optio
     within("read a user's progress", sqlx::query_as!(
         Progress,
         r#"
-        SELECT created_at, synced_at, mail_sent_at, mail_wanted > mail_served AS "mail_is_owed!", parked_at, parked_reason
+        SELECT created_at, synced_at, mail_sent_at, mail_wanted > mail_served AS "mail_is_owed!", parked_at, parked_reason,
+               password_state
           FROM users WHERE id = $1
         "#,
         id.as_uuid(),

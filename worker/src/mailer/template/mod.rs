@@ -8,14 +8,53 @@ mod variables;
 
 use std::{collections::BTreeSet, fmt, path::Path};
 
+use clap::ValueEnum;
 use minijinja::{Environment, UndefinedBehavior, value::Serde};
 use serde::Serialize;
 
+use crate::keycloak::users::Purpose;
+
 pub use variables::{Lifespan, Variables};
 
-const SUBJECT: &str = "password_setup.subject.txt";
-const TEXT: &str = "password_setup.txt";
-const HTML: &str = "password_setup.html";
+/// The mails there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Template {
+    PasswordSetup,
+    EmailVerification,
+}
+
+impl Template {
+    pub const ALL: [Self; 2] = [Self::PasswordSetup, Self::EmailVerification];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PasswordSetup => "password_setup",
+            Self::EmailVerification => "email_verification",
+        }
+    }
+
+    fn file(self, part: Part) -> String {
+        format!("{}.{}", self.name(), part.0)
+    }
+}
+
+impl From<Purpose> for Template {
+    fn from(purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::PasswordSetup => Self::PasswordSetup,
+            Purpose::EmailVerification => Self::EmailVerification,
+        }
+    }
+}
+
+/// By how its file's name ends.
+#[derive(Clone, Copy)]
+struct Part(&'static str);
+
+const SUBJECT: Part = Part("subject.txt");
+const TEXT: Part = Part("txt");
+const HTML: Part = Part("html");
 
 /// Read once, and filled in for each mail.
 pub struct Templates {
@@ -78,8 +117,12 @@ impl Templates {
         let mut environment = Environment::new();
         // A variable that is misspelt is a fault, and not a gap in a mail.
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        let locales = sources.keys().filter_map(|name| name.strip_suffix(SUBJECT)?.strip_suffix('/'));
-        let locales = locales.map(str::to_owned).collect();
+        let subjects = Template::ALL.map(|template| template.file(SUBJECT));
+        let locale = |name: &'_ str| {
+            subjects.iter().find_map(|subject| Some(name.strip_suffix(subject)?.strip_suffix('/')?.to_owned()))
+        };
+        let locales = sources.keys().filter_map(|name| locale(name));
+        let locales = locales.collect();
         for (name, source) in sources {
             let read = environment.add_template_owned(name.clone(), source);
             read.map_err(|source| TemplateError::Unreadable { name, source })?;
@@ -95,13 +138,15 @@ impl Templates {
     }
 
     /// In the language that comes closest to `locale`, such as `de` for `de-at`.
-    pub fn password_setup(&self, locale: Option<&str>, variables: &Variables<'_>) -> Result<Words, TemplateError> {
+    pub fn words(
+        &self,
+        template: Template,
+        locale: Option<&str>,
+        variables: &Variables<'_>,
+    ) -> Result<Words, TemplateError> {
         let locale = self.closest(locale);
-        Ok(Words {
-            subject: self.fill_in(locale, SUBJECT, variables)?,
-            text: self.fill_in(locale, TEXT, variables)?,
-            html: self.fill_in(locale, HTML, variables)?,
-        })
+        let fill_in = |part| self.fill_in(format!("{locale}/{}", template.file(part)), locale, variables);
+        Ok(Words { subject: fill_in(SUBJECT)?, text: fill_in(TEXT)?, html: fill_in(HTML)? })
     }
 
     fn closest<'a>(&'a self, locale: Option<&'a str>) -> &'a str {
@@ -114,8 +159,7 @@ impl Templates {
     }
 
     /// What ends in `.html` is escaped.
-    fn fill_in(&self, locale: &str, part: &str, variables: &Variables<'_>) -> Result<String, TemplateError> {
-        let name = format!("{locale}/{part}");
+    fn fill_in(&self, name: String, locale: &str, variables: &Variables<'_>) -> Result<String, TemplateError> {
         let template = self.environment.get_template(&name);
         let filled_in = template.and_then(|template| template.render(Serde(&Context { locale, variables })));
         filled_in.map_err(|source| TemplateError::Broken { name, source })
@@ -125,17 +169,19 @@ impl Templates {
         if !self.locales.contains(&self.fallback) {
             return Err(TemplateError::NoLocale { locale: self.fallback.clone() });
         }
-        for locale in &self.locales {
+        for (locale, template) in
+            self.locales.iter().flat_map(|locale| Template::ALL.map(|template| (locale, template)))
+        {
             for variables in Variables::samples() {
-                self.check_in(locale, &variables)?;
+                self.check_in(locale, template, &variables)?;
             }
         }
         Ok(())
     }
 
-    fn check_in(&self, locale: &str, variables: &Variables<'_>) -> Result<(), TemplateError> {
-        let words = self.password_setup(Some(locale), variables)?;
-        let lacks = |part: &str, what| Err(TemplateError::Lacks { name: format!("{locale}/{part}"), what });
+    fn check_in(&self, locale: &str, template: Template, variables: &Variables<'_>) -> Result<(), TemplateError> {
+        let words = self.words(template, Some(locale), variables)?;
+        let lacks = |part, what| Err(TemplateError::Lacks { name: format!("{locale}/{}", template.file(part)), what });
         if words.subject.trim().is_empty() {
             return lacks(SUBJECT, "the subject");
         }
@@ -163,7 +209,7 @@ mod tests {
 
     fn words(templates: &Templates, locale: Option<&str>) -> Words {
         let [sample, _] = Variables::samples();
-        templates.password_setup(locale, &sample).unwrap()
+        templates.words(Template::PasswordSetup, locale, &sample).unwrap()
     }
 
     /// A folder with these files, and what it comes to.
@@ -214,7 +260,7 @@ mod tests {
         let templates = Templates::load(None, "en").unwrap();
         let [sample, _] = Variables::samples();
         let evil = Variables { username: "<b>&", product: "<i>", ..sample };
-        let words = templates.password_setup(None, &evil).unwrap();
+        let words = templates.words(Template::PasswordSetup, None, &evil).unwrap();
         assert!(words.text.contains("<b>&") && words.html.contains("&lt;b&gt;&amp;"), "{words:?}");
         assert!(!words.html.contains("<i>"), "{}", words.html);
     }
@@ -225,6 +271,9 @@ mod tests {
             ("nl/password_setup.subject.txt", "Kies je wachtwoord"),
             ("nl/password_setup.txt", "{{ link }}"),
             ("nl/password_setup.html", "<a href=\"{{ link }}\">hier</a>"),
+            ("nl/email_verification.subject.txt", "Bevestig je adres"),
+            ("nl/email_verification.txt", "{{ link }}"),
+            ("nl/email_verification.html", "<a href=\"{{ link }}\">hier</a>"),
             ("en/password_setup.subject.txt", "Welcome, {{ first_name }}"),
             ("README.md", "{{ not a template }}"),
         ];

@@ -16,9 +16,13 @@ pub(super) fn embedded() -> Sources {
     let embedded = embedded! {
         "layout.html"
         "de/lifespan.txt" "de/password_setup.subject.txt" "de/password_setup.txt" "de/password_setup.html"
+        "de/email_verification.subject.txt" "de/email_verification.txt" "de/email_verification.html"
         "en/lifespan.txt" "en/password_setup.subject.txt" "en/password_setup.txt" "en/password_setup.html"
+        "en/email_verification.subject.txt" "en/email_verification.txt" "en/email_verification.html"
         "es/lifespan.txt" "es/password_setup.subject.txt" "es/password_setup.txt" "es/password_setup.html"
+        "es/email_verification.subject.txt" "es/email_verification.txt" "es/email_verification.html"
         "fr/lifespan.txt" "fr/password_setup.subject.txt" "fr/password_setup.txt" "fr/password_setup.html"
+        "fr/email_verification.subject.txt" "fr/email_verification.txt" "fr/email_verification.html"
     };
     embedded.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect()
 }

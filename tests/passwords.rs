@@ -1,0 +1,276 @@
+//! A password that is chosen at the registration: good once the address is confirmed, and never on somebody else's
+//! address; lost at worst, and then the set-up mail asks for another one.
+
+use redis::{AsyncCommands as _, aio::MultiplexedConnection};
+use reqwest::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::harness::{
+    eventually::eventually,
+    fake_keycloak::{Answer, Endpoint, FakeKeycloak, Fault},
+    http,
+    keycloak::Realm,
+    keycloak_access::KeycloakAccess,
+    mail_catcher::MailCatcher,
+    mailbox::Mail,
+    own_name::own_name,
+    proxy::Proxy,
+    reserved_port::ReservedPort,
+    set_up_pages::{confirm_address, set_password},
+    stack::Stack,
+    system::{PATIENCE, Plan, Registered, System},
+};
+
+const CHOSEN: &str = "Correct.horse.1";
+
+/// A database of Redis for each test that counts what is in it; 0 is for all others.
+fn redis(database: u8) -> String {
+    format!("{}{database}", Stack::get().redis_url)
+}
+
+async fn connect(database: u8) -> MultiplexedConnection {
+    let client = redis::Client::open(redis(database)).expect("an address");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("Redis answers");
+    redis::cmd("FLUSHDB").exec_async(&mut connection).await.expect("a database can be emptied");
+    connection
+}
+
+async fn how_many(connection: &mut MultiplexedConnection) -> usize {
+    let keys: Vec<String> = connection.keys("usher:password:*").await.expect("Redis answers");
+    keys.len()
+}
+
+fn plan(keycloak: &KeycloakAccess, database: u8) -> Plan {
+    Plan::on(keycloak).takes_passwords().set("REDIS_URL", &redis(database))
+}
+
+fn body(username: &str, password: &str) -> Value {
+    json!({ "username": username, "email": format!("{username}@example.org"), "firstName": "Ada", "lastName": "L",
+            "password": password })
+}
+
+fn name() -> String {
+    own_name().replace('_', "-")
+}
+
+async fn send(system: &System, body: &Value) -> Response {
+    system.post("/users/register", body).send().await.expect("the api answers")
+}
+
+async fn register(system: &System, password: &str) -> Registered {
+    let username = name();
+    let answer = send(system, &body(&username, password)).await;
+    let (status, answer): (_, Value) = (answer.status(), answer.json().await.expect("JSON"));
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    assert!(!answer.to_string().contains(password), "{answer}");
+    let id = answer["id"].as_str().expect("as sent").parse().expect("an id");
+    Registered { id, email: format!("{username}@example.org"), username }
+}
+
+/// What the status says of the password.
+async fn state(system: &System, user: &Registered) -> Value {
+    let url = format!("{}/users/{}/status", system.api_url(), user.id);
+    let status: Value = http::client().get(url).send().await.expect("the api answers").json().await.expect("JSON");
+    status["password"].clone()
+}
+
+async fn mails(user: &Registered, number: usize) -> Vec<Mail> {
+    eventually("the mails are in the catcher", PATIENCE, async || {
+        let mails = MailCatcher::shared().mails_to(&user.email).await;
+        if mails.len() == number { Ok(mails) } else { Err(mails.len()) }
+    })
+    .await
+}
+
+async fn is_good_once_the_address_is_confirmed(system: System) -> Mail {
+    let user = register(&system, CHOSEN).await;
+    assert_eq!(system.until_complete(&user).await.mail_attempts, 1);
+    assert_eq!(state(&system, &user).await, "set");
+
+    let answer = system.log_in(&user.username, CHOSEN).await;
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (403, Some("account_setup_required")));
+    let mail = mails(&user, 1).await.remove(0);
+    confirm_address(mail.link()).await;
+    system.log_in(&user.username, CHOSEN).await.token("access_token");
+    system.stop().await;
+    mail
+}
+
+#[tokio::test]
+async fn a_chosen_password_is_good_once_the_address_is_confirmed_by_our_own_mail() {
+    let plan = plan(Realm::shared().access(), 1).by_smtp(Stack::get().smtp_port);
+    let mut redis = connect(1).await;
+    let mail = is_good_once_the_address_is_confirmed(plan.start().await).await;
+    assert_eq!(mail.subject, "Confirm your address for Usher");
+    assert!(mail.text.contains("Whoever registered has chosen a password"), "{}", mail.text);
+    assert_eq!(how_many(&mut redis).await, 0, "it is erased");
+}
+
+#[tokio::test]
+async fn a_chosen_password_is_good_once_the_address_is_confirmed_by_keycloaks_mail() {
+    is_good_once_the_address_is_confirmed(plan(Realm::shared().access(), 0).start().await).await;
+}
+
+/// The attacker knows the password of an account with the victim's address. The victim, who knows nothing of it, asks
+/// for a set-up mail and follows it.
+#[tokio::test]
+async fn nobody_prepares_an_account_on_the_address_of_somebody_else() {
+    let system = plan(Realm::shared().access(), 0).by_smtp(Stack::get().smtp_port).start().await;
+    let victim = register(&system, CHOSEN).await;
+    system.until_complete(&victim).await;
+    assert_eq!(system.request_mail(&json!({ "email": victim.email })).await.status(), 202);
+    let mails = mails(&victim, 2).await;
+    let set_up = mails.iter().find(|mail| mail.subject == "Set your password for Usher").expect("a set-up mail");
+
+    set_password(set_up.link(), "Of.the.victim.1").await;
+
+    assert_eq!(system.log_in(&victim.username, CHOSEN).await.status, 401, "the attacker's password");
+    system.log_in(&victim.username, "Of.the.victim.1").await.token("access_token");
+    system.stop().await;
+}
+
+/// The one mail that is owed serves the request too, so it must be the one that sets a password.
+#[tokio::test]
+async fn whoever_asks_for_a_mail_before_the_first_has_left_sets_a_password() {
+    let keycloak = FakeKeycloak::start().await;
+    let mut system = plan(keycloak.access(), 0).workers(0).start().await;
+    let user = register(&system, CHOSEN).await;
+    assert_eq!(system.request_mail(&json!({ "username": user.username })).await.status(), 202);
+    system.start_worker().await;
+    let row = system.until_complete(&user).await;
+    assert_eq!((row.mail_wanted, row.mail_attempts), (2, 1));
+    let mails = keycloak.mails_to(&user.username);
+    assert_eq!(mails[0].actions, ["VERIFY_EMAIL", "UPDATE_PASSWORD"], "{mails:?}");
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn without_redis_a_password_is_refused_and_everybody_else_is_registered() {
+    let (keycloak, nobody) = (FakeKeycloak::start().await, ReservedPort::new());
+    let address = format!("redis://127.0.0.1:{}/", nobody.number());
+    let system = plan(keycloak.access(), 0).set("REDIS_URL", &address).start().await;
+    let username = name();
+
+    let answer = send(&system, &body(&username, CHOSEN)).await;
+
+    assert_eq!(answer.headers()["retry-after"], "5");
+    let (status, problem): (_, Value) = (answer.status(), answer.json().await.expect("a problem document"));
+    assert_eq!((status, problem["code"].as_str()), (StatusCode::SERVICE_UNAVAILABLE, Some("password_unavailable")));
+    let user = system.register_as(&username).await;
+    system.until_complete(&user).await;
+    assert_eq!(state(&system, &user).await, Value::Null);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn where_no_passwords_are_taken_that_is_said() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).workers(0).start().await;
+    let answer = send(&system, &body(&name(), CHOSEN)).await;
+    let (status, problem): (_, Value) = (answer.status(), answer.json().await.expect("a problem document"));
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(
+        (&problem["errors"][0]["pointer"], &problem["errors"][0]["code"]),
+        (&json!("#/password"), &json!("unsupported"))
+    );
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn it_is_sealed_for_a_while_and_nothing_is_kept_of_whom_nobody_registered() {
+    let keycloak = FakeKeycloak::start().await;
+    let mut redis = connect(2).await;
+    let system = plan(keycloak.access(), 2).workers(0).start().await;
+    let user = register(&system, CHOSEN).await;
+
+    let key = format!("usher:password:{}", user.id);
+    let sealed: String = redis.get(&key).await.expect("a password waits");
+    assert!(sealed.starts_with("development.") && !sealed.contains(CHOSEN), "{sealed}");
+    let seconds: i64 = redis.ttl(&key).await.expect("Redis answers");
+    assert!((1..=3600).contains(&seconds), "{seconds}");
+    let row: Value =
+        sqlx::query_scalar("SELECT to_jsonb(users) FROM users").fetch_one(system.pool()).await.expect("a row");
+    assert_eq!(row["password_state"], "waiting");
+    assert!(!row.to_string().contains(CHOSEN), "{row}");
+
+    assert_eq!(send(&system, &body(&user.username, CHOSEN)).await.status(), StatusCode::CONFLICT);
+    assert_eq!(how_many(&mut redis).await, 1, "that of the one who was registered");
+    system.stop().await;
+}
+
+/// The password is no part of what makes two requests the same: it could be guessed at from what is kept of them.
+#[tokio::test]
+async fn a_repeated_registration_keeps_the_first_password() {
+    let keycloak = FakeKeycloak::start().await;
+    let mut redis = connect(3).await;
+    let system = plan(keycloak.access(), 3).workers(0).start().await;
+    let username = name();
+    let register = async |password| {
+        let request = system.post("/users/register", &body(&username, password)).header("idempotency-key", &username);
+        let answer = request.send().await.expect("the api answers");
+        assert_eq!(answer.status(), StatusCode::CREATED);
+        answer.json::<Value>().await.expect("JSON")["id"].clone()
+    };
+    assert_eq!(register(CHOSEN).await, register("Another.horse.1").await);
+    assert_eq!(how_many(&mut redis).await, 1);
+    system.stop().await;
+}
+
+/// Registers, does something to what was kept, and only then lets a worker at it.
+async fn after(database: u8, what: impl AsyncFnOnce(&Proxy, &Registered)) -> (String, Vec<String>) {
+    let keycloak = FakeKeycloak::start().await;
+    let proxy = Proxy::start(&Stack::get().redis_url).await;
+    let address = format!("{}/{database}", proxy.url());
+    let mut system = plan(keycloak.access(), database).set("REDIS_URL", &address).workers(0).start().await;
+    let user = register(&system, CHOSEN).await;
+    what(&proxy, &user).await;
+    system.start_worker().await;
+    system.until_complete(&user).await;
+    let state = state(&system, &user).await;
+    system.stop().await;
+    (state.as_str().expect("a state").to_owned(), keycloak.mails_to(&user.username).remove(0).actions)
+}
+
+#[tokio::test]
+async fn whose_password_is_gone_gets_the_set_up_mail() {
+    let (state, actions) = after(0, async |_, user| {
+        let client = redis::Client::open(redis(0)).expect("an address");
+        let mut redis = client.get_multiplexed_async_connection().await.expect("Redis answers");
+        let erased: usize = redis.del(format!("usher:password:{}", user.id)).await.expect("Redis answers");
+        assert_eq!(erased, 1);
+    })
+    .await;
+    assert_eq!((state.as_str(), actions.len()), ("lost", 2));
+}
+
+#[tokio::test]
+async fn nobody_waits_for_redis_to_come_back() {
+    let (state, actions) = after(0, async |proxy, _| proxy.cut().await).await;
+    assert_eq!((state.as_str(), actions.len()), ("lost", 2));
+}
+
+#[tokio::test]
+async fn whose_password_the_realm_refuses_gets_the_set_up_mail() {
+    let keycloak = FakeKeycloak::start().await;
+    let refusal = json!({ "error": "invalidPasswordHistoryMessage", "error_description": "Invalid password" });
+    keycloak.fail_next(Endpoint::CreateUser, 1, Fault::Status(Answer::new(400).json(refusal)));
+    let system = plan(keycloak.access(), 0).start().await;
+    let user = register(&system, CHOSEN).await;
+    assert_eq!(system.until_complete(&user).await.claim_no, 1, "in the same run");
+    assert_eq!(state(&system, &user).await, "refused");
+    assert_eq!(keycloak.mails_to(&user.username)[0].actions, ["VERIFY_EMAIL", "UPDATE_PASSWORD"]);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_whose_making_was_not_answered_has_the_password() {
+    let keycloak = FakeKeycloak::start().await;
+    keycloak.fail_next(Endpoint::CreateUser, 1, Fault::DropAfterEffect);
+    let system = plan(keycloak.access(), 0).start().await;
+    let user = register(&system, CHOSEN).await;
+    system.until_complete(&user).await;
+    assert_eq!(state(&system, &user).await, "set");
+    assert_eq!(keycloak.user_by_username(&user.username).expect("an account").required_actions, ["VERIFY_EMAIL"]);
+    assert_eq!(keycloak.mails_to(&user.username)[0].actions, ["VERIFY_EMAIL"]);
+    system.stop().await;
+}
