@@ -5,7 +5,7 @@ use futures_util::future::try_join_all;
 
 use crate::{
     chaos, process,
-    services::{self, Service, keycloak, mail, postgres, rabbitmq, usher},
+    services::{self, Service, postgres, rabbitmq, usher},
     stack::Stack,
 };
 
@@ -26,12 +26,13 @@ pub(crate) async fn down(stack: &Stack) -> Result<()> {
 
 async fn stop_all(stack: &Stack) -> Result<()> {
     try_join_all(usher::services(stack).iter().map(|service| stop(stack, service))).await?;
-    let (broker, names) = (rabbitmq::service(stack), rabbitmq::epmd(stack));
-    let (identity, catcher) = (keycloak::service(stack), mail::service(stack));
-    tokio::try_join!(stop(stack, &broker), stop(stack, &identity), stop(stack, &catcher))?;
     // The broker signs off at its name server, Keycloak at its database: those two last.
-    stop(stack, &names).await?;
-    stop(stack, &postgres::service(stack)).await
+    let last = [rabbitmq::epmd(stack), postgres::service(stack)];
+    let others = services::infrastructure(stack);
+    let others = others.iter().filter(|service| last.iter().all(|last| last.name != service.name));
+    try_join_all(others.map(|service| stop(stack, service))).await?;
+    try_join_all(last.iter().map(|service| stop(stack, service))).await?;
+    Ok(())
 }
 
 async fn stop(stack: &Stack, service: &Service) -> Result<()> {
