@@ -24,8 +24,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// The database, and turns to ask it, one for each connection.
 ///
 /// To connect goes on without the request that began it. Otherwise, after an outage, it can take longer than anybody
-/// waits: each begins to connect and is cut off, nobody ever has a connection, and so it stays for as long as people come.
-/// Whoever has no turn yet does not begin, so no more are connecting than the pool has room for.
+/// waits: each begins to connect and is cut off, nobody ever has a connection, and so it stays for as long as people
+/// come. Whoever has no turn yet does not begin, so no more are connecting than the pool has room for.
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: PgPool,

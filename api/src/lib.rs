@@ -1,9 +1,10 @@
 //! The api: accepts a registration and commits it. Everything after that is the worker's.
 //!
-//! In reading order: the table of addresses ([`routes`]), what a client sends ([`body`], [`fields`], [`new_user`], [`described`]), the
-//! two things that are done with it ([`registration`], [`mail_request`], both by way of [`database`], registrations [in groups](grouping) and perhaps with a [password](chosen_password)), and how errors are
-//! told ([`error`], [`problem`]); beside it, what is done with Keycloak ([`tokens`]). Around it stand [`middleware`], [`limits`], [`security_headers`], [`listener`],
-//! [`metrics`], [`cleanup`], [`config`] and [`state`].
+//! In reading order: the table of addresses ([`routes`]), what a client sends ([`body`], [`fields`], [`new_user`],
+//! [`described`]), the two things that are done with it ([`registration`], [`mail_request`], both by way of
+//! [`database`], registrations [in groups](grouping) and perhaps with a [password](chosen_password)), and how errors
+//! are told ([`error`], [`problem`]); beside it, what is done with Keycloak ([`tokens`]). Around it stand
+//! [`middleware`], [`limits`], [`security_headers`], [`listener`], [`metrics`], [`cleanup`], [`config`] and [`state`].
 //!
 //! Deliberately absent: SQL, which stands in `shared::store`, and RabbitMQ and mail. A registration must neither wait
 //! for them nor fail with them, so there is no client of theirs that it could call. Nor does it touch the one of
@@ -91,7 +92,8 @@ pub enum BuildError {
 }
 
 impl App {
-    /// Binds both listeners. Keycloak may be away, and so may the database; in production it must not be one that forgets.
+    /// Binds both listeners. Keycloak may be away, and so may the database; in production it must not be one that
+    /// forgets.
     pub async fn build(config: ApiConfig) -> Result<Self, BuildError> {
         let database = Database::new(&config.database)?;
         let side = store::connect(&config.database.url, 1, SessionLimits::API, "usher-api/side")?;

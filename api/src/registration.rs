@@ -1,7 +1,7 @@
 //! Registering a user: one statement, committed, and that is all. Who comes while others are being written shares it.
 //!
-//! Nothing but PostgreSQL is touched here, unless a password was chosen, which waits in Redis. Whatever else has to happen for this user begins with the event that was
-//! committed with the row, and is the worker's.
+//! Nothing but PostgreSQL is touched here, unless a password was chosen, which waits in Redis. Whatever else has to
+//! happen for this user begins with the event that was committed with the row, and is the worker's.
 
 use chrono::{DateTime, Utc};
 use shared::{

@@ -1,9 +1,9 @@
 //! `cargo dev`: the whole system on this machine, on real parts, without containers.
 //!
 //! Read in this order: `up` is the list of what a start does; `services/` holds one file for each service, on top of
-//! `process` (start, find again, stop) and `readiness`; `stack`, `ports`, `addresses`, `account` and `env_file` say where everything
-//! lies, listens and runs as; `packages`, `install`, `conformance_tool` and `programs` name, fetch and find the programs;
-//! `first_user` proves that it works.
+//! `process` (start, find again, stop) and `readiness`; `stack`, `ports`, `addresses`, `account` and `env_file` say
+//! where everything lies, listens and runs as; `packages`, `install`, `conformance_tool` and `programs` name, fetch and
+//! find the programs; `first_user` proves that it works.
 
 mod account;
 mod action_link;

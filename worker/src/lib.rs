@@ -2,10 +2,10 @@
 //!
 //! In reading order, which is the way of the data: [`relay`] publishes the outbox to the [`broker`], [`consumer`] takes
 //! the events from there and hands each user to the [`provisioner`], which makes sure of the [`account`] in
-//! [`keycloak`] and has the [`mailer`] send the set-up mail, there or by [`smtp`]. [`sweep`] hands over everybody whom the events missed.
-//! What can go wrong is judged in [`outcome`], with the [`evidence`] of other users; a [`breaker`] keeps everybody away
-//! from a downstream that is down; [`insist`] writes down what was done although the database stumbles; [`settle`] tells
-//! the broker what became of a message; [`census`] counts who waits, for the [`metrics`].
+//! [`keycloak`] and has the [`mailer`] send the set-up mail, there or by [`smtp`]. [`sweep`] hands over everybody whom
+//! the events missed. What can go wrong is judged in [`outcome`], with the [`evidence`] of other users; a [`breaker`]
+//! keeps everybody away from a downstream that is down; [`insist`] writes down what was done although the database
+//! stumbles; [`settle`] tells the broker what became of a message; [`census`] counts who waits, for the [`metrics`].
 
 pub mod relay;
 

@@ -13,8 +13,8 @@ use governor::{
 
 use super::{rate::Rate, shared::SharedCounts};
 
-/// A rate for each key. Without shared counts it holds in this process alone: with several replicas a client gets as many
-/// times as much.
+/// A rate for each key. Without shared counts it holds in this process alone: with several replicas a client gets as
+/// many times as much.
 pub struct Limiter<K: Hash + Eq + Clone> {
     name: &'static str,
     rate: Rate,

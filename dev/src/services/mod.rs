@@ -1,5 +1,5 @@
-//! The services of the stack, in the order of their start: PostgreSQL, then RabbitMQ, Keycloak, Redis and the mail catcher
-//! side by side, then Usher itself.
+//! The services of the stack, in the order of their start: PostgreSQL, then RabbitMQ, Keycloak, Redis and the mail
+//! catcher side by side, then Usher itself.
 
 pub(crate) mod keycloak;
 pub(crate) mod mail;

@@ -1,7 +1,9 @@
-//! The set-up mail, or the one that only asks to confirm the address, by one of two ways: Keycloak composes and sends it (`MAIL_VIA=keycloak`), or we do (`smtp`).
+//! The set-up mail, or the one that only asks to confirm the address, by one of two ways: Keycloak composes and sends
+//! it (`MAIL_VIA=keycloak`), or we do (`smtp`).
 //!
 //! [`keycloak`] asks for it and waits; [`own`] asks for the link alone, writes the [`letter`] from a [`template`], and
-//! hands it to our own mail server. [`pace`] keeps to what the mail server's owner allows, [`error`] is what goes wrong, and [`preview`] shows it all to an operator.
+//! hands it to our own mail server. [`pace`] keeps to what the mail server's owner allows, [`error`] is what goes
+//! wrong, and [`preview`] shows it all to an operator.
 
 pub mod error;
 pub mod letter;
@@ -85,8 +87,8 @@ impl Mailer {
     }
 }
 
-/// Whoever chose a password at the registration is asked to confirm the address, once. Every later mail sets a password,
-/// whatever there is: the address need not be of whoever chose that one.
+/// Whoever chose a password at the registration is asked to confirm the address, once. Every later mail sets a
+/// password, whatever there is: the address need not be of whoever chose that one.
 fn purpose(user: &ClaimedUser, account: &Account) -> Purpose {
     let first = user.mail_wanted == 1;
     if first && account.password == Some(PasswordState::Set) {
