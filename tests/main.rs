@@ -48,6 +48,7 @@ mod trace;
 mod configuration;
 mod invariants;
 mod migrations;
+mod plans;
 
 mod crash_points;
 mod faults;

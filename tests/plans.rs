@@ -1,0 +1,93 @@
+//! The five statements that are asked all the time use their indexes among a hundred thousand users and events.
+//!
+//! They are the store's own, as `.sqlx/` keeps them. Their plans go to `.dev/plans.md`, from where they are copied by hand
+//! to `docs/benchmarks/plans.md`.
+
+use std::fs;
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+
+use crate::harness::{database::Database, source};
+
+struct Hot {
+    name: &'static str,
+    /// What stands in this statement and in no other.
+    has: &'static str,
+    /// For its parameters.
+    with: &'static str,
+    /// What its plan must name.
+    index: &'static str,
+}
+
+const SOMEBODY: &str = "'00000000-0000-7000-8000-000000000007'";
+
+const HOT: [Hot; 5] = [
+    Hot {
+        name: "Register a user",
+        has: "WITH new_user AS",
+        with: "gen_random_uuid(), 'ada', 'ada@example.org', 'Ada', 'Lovelace', 15, gen_random_uuid(), 'user.created',
+               '{}', '{}', NULL, NULL, 0, NULL, NULL",
+        index: "Insert on users",
+    },
+    Hot { name: "The relay claims events", has: "DELETE FROM outbox o", with: "256, 0", index: "outbox_pkey" },
+    Hot {
+        name: "The sweep finds who is due",
+        has: "ORDER BY next_attempt_at\n         LIMIT $1",
+        with: "16, true",
+        index: "users_due_idx",
+    },
+    Hot {
+        name: "A worker claims a user",
+        has: "SET claim_no = claim_no + 1",
+        with: "$somebody, 30, true",
+        index: "users_pkey",
+    },
+    Hot { name: "A user is marked served", has: "SET mail_served = $3", with: "$somebody, 0, 1", index: "users_pkey" },
+];
+
+/// Almost all of them are complete, as in a year's time.
+const MANY: &str = "
+    INSERT INTO users (id, username, email, first_name, last_name, next_attempt_at, keycloak_id, keycloak_realm, synced_at,
+                       mail_served, mail_sent_at)
+    SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'user' || n, 'user' || n || '@example.org',
+           'Ada', 'Lovelace', now(), gen_random_uuid(), 'usher', now(), CASE WHEN n % 1000 = 7 THEN 0 ELSE 1 END, now()
+      FROM generate_series(1, 100000) n;
+    UPDATE users SET leased_until = now() + interval '1 h' WHERE id = '00000000-0000-7000-8000-000000001007';
+    INSERT INTO outbox (event_id, event_type, user_id, data)
+    SELECT gen_random_uuid(), 'user.created', id, '{}' FROM users;
+    ANALYZE";
+
+#[tokio::test]
+async fn what_is_asked_all_the_time_uses_its_indexes() {
+    let database = Database::create().await;
+    let mut connection = PgConnection::connect(&database.url()).await.expect("the database is there");
+    connection.execute(MANY).await.expect("rows can be inserted");
+    let (statements, mut page) = (statements(), String::new());
+    for Hot { name, has, with, index } in HOT {
+        let statement = statements.iter().find(|statement| statement.contains(has)).expect(name);
+        let plan = plan(&mut connection, statement, &with.replace("$somebody", SOMEBODY)).await;
+        assert!(plan.contains(index) && !plan.contains("Seq Scan"), "{name}:\n{plan}");
+        page += &format!("## {name}\n\n```\n{plan}\n```\n\n");
+    }
+    fs::write(source::root().join(".dev/plans.md"), page).expect("a page can be written");
+}
+
+/// As `sqlx` has it, and without its changes.
+async fn plan(connection: &mut PgConnection, statement: &str, with: &str) -> String {
+    let mut transaction = connection.begin().await.expect("a transaction");
+    let prepare = format!("PREPARE hot AS {statement}");
+    transaction.execute(AssertSqlSafe(prepare)).await.expect("the store's own");
+    let explain = AssertSqlSafe(format!("EXPLAIN (ANALYZE, BUFFERS) EXECUTE hot({with})"));
+    let plan: Vec<String> = sqlx::query_scalar(explain).fetch_all(&mut *transaction).await.expect("a plan");
+    transaction.rollback().await.expect("nothing is kept");
+    connection.execute("DEALLOCATE hot").await.expect("it was prepared");
+    plan.join("\n")
+}
+
+fn statements() -> Vec<String> {
+    let files = fs::read_dir(source::root().join(".sqlx")).expect("the store's statements are kept").flatten();
+    let read = |file: fs::DirEntry| fs::read_to_string(file.path()).expect("a statement can be read");
+    let statements = files.map(|file| serde_json::from_str::<Value>(&read(file)).expect("as sqlx wrote it"));
+    statements.map(|statement| statement["query"].as_str().expect("as sqlx wrote it").to_owned()).collect()
+}
