@@ -16,8 +16,8 @@ use crate::{
 
 const STORE: &str = include_str!("../../../shared/src/store/registrations/mod.rs");
 
-/// What stands for each parameter; the last one first, because `$1` is also the beginning of `$13`.
-const VALUES: [&str; 13] = [
+/// What stands for each parameter; the last one first, because `$1` is also the beginning of `$15`.
+const VALUES: [&str; 15] = [
     "gen_random_uuid()",
     "replace(gen_random_uuid()::text, '-', '')",
     "gen_random_uuid()::text || '@example.org'",
@@ -31,6 +31,8 @@ const VALUES: [&str; 13] = [
     "NULL",
     "NULL::bytea",
     "0",
+    "NULL",
+    "NULL",
 ];
 
 /// Registrations per second.
@@ -59,9 +61,10 @@ fn rate(output: &str) -> Option<f64> {
 fn statement() -> Result<String> {
     let texts = STORE.split("r#\"").skip(1).filter_map(|text| text.split("\"#").next());
     let statement = texts.into_iter().find(|text| text.contains("INSERT INTO users")).context("no statement")?;
+    let number = (1..).take_while(|n| statement.contains(&format!("${n}"))).count();
+    ensure!(number == VALUES.len(), "the statement has {number} parameters now");
     let parameters = (1..=VALUES.len()).rev();
     let bound = parameters.fold(statement.to_owned(), |text, n| text.replace(&format!("${n}"), VALUES[n - 1]));
-    ensure!(!bound.contains('$'), "the statement has other parameters now: {bound}");
     Ok(bound.trim().to_owned())
 }
 
