@@ -68,7 +68,7 @@ async fn what_is_asked_all_the_time_uses_its_indexes() {
         let statement = statements.iter().find(|statement| statement.contains(has)).expect(name);
         let plan = plan(&mut connection, statement, &with.replace("$somebody", SOMEBODY)).await;
         assert!(plan.contains(index) && !plan.contains("Seq Scan"), "{name}:\n{plan}");
-        page += &format!("## {name}\n\n```\n{plan}\n```\n\n");
+        page.extend(["## ", name, "\n\n```\n", &plan, "\n```\n\n"]);
     }
     fs::write(source::root().join(".dev/plans.md"), page).expect("a page can be written");
 }

@@ -61,8 +61,8 @@ fn rate(output: &str) -> Option<f64> {
 fn statement() -> Result<String> {
     let texts = STORE.split("r#\"").skip(1).filter_map(|text| text.split("\"#").next());
     let statement = texts.into_iter().find(|text| text.contains("INSERT INTO users")).context("no statement")?;
-    let number = (1..).take_while(|n| statement.contains(&format!("${n}"))).count();
-    ensure!(number == VALUES.len(), "the statement has {number} parameters now");
+    let has = |number: usize| statement.contains(&format!("${number}"));
+    ensure!(has(VALUES.len()) && !has(VALUES.len() + 1), "the statement has other parameters now: {statement}");
     let parameters = (1..=VALUES.len()).rev();
     let bound = parameters.fold(statement.to_owned(), |text, n| text.replace(&format!("${n}"), VALUES[n - 1]));
     Ok(bound.trim().to_owned())
