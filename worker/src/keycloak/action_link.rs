@@ -11,17 +11,8 @@ use uuid::Uuid;
 use super::{
     client::{KeycloakClient, Patience, Question},
     error::KeycloakError,
-    users::Purpose,
+    users::{ActionLink, Purpose},
 };
-
-/// Where the link leads, and until when.
-pub struct ActionLink<'a> {
-    pub account: Uuid,
-    pub purpose: Purpose,
-    pub client_id: &'a str,
-    pub redirect_uri: &'a str,
-    pub lifespan: Duration,
-}
 
 #[derive(Deserialize)]
 struct Answer {

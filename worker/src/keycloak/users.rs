@@ -65,15 +65,13 @@ impl Purpose {
     }
 }
 
-/// A mail with a link that leads a person through Keycloak's pages.
-pub struct AccountMail<'a> {
+/// The link of a mail, which leads a person through Keycloak's pages.
+pub struct ActionLink<'a> {
     pub account: Uuid,
     pub purpose: Purpose,
     pub client_id: &'a str,
     pub redirect_uri: &'a str,
     pub lifespan: Duration,
-    /// Keycloak sends while we wait.
-    pub deadline: Duration,
 }
 
 impl KeycloakClient {
@@ -138,8 +136,8 @@ impl KeycloakClient {
         Ok(found.into_iter().next())
     }
 
-    /// Has Keycloak send the mail; success says that its mail server took it.
-    pub async fn send_mail(&self, mail: &AccountMail<'_>) -> Result<(), KeycloakError> {
+    /// Has Keycloak send the mail while we wait; success says that its mail server took it.
+    pub async fn send_mail(&self, mail: &ActionLink<'_>, deadline: Duration) -> Result<(), KeycloakError> {
         let (doing, path, body) = match mail.purpose {
             Purpose::PasswordSetup => {
                 ("send the set-up mail", "execute-actions-email", Some(json!(mail.purpose.actions())))
@@ -156,7 +154,7 @@ impl KeycloakClient {
                 ("lifespan", &mail.lifespan.as_secs().to_string()),
             ],
             body,
-            timeout: Some(mail.deadline),
+            timeout: Some(deadline),
             patience: Patience::UnlessHeard,
         };
         self.ask(&question).await.map(drop)

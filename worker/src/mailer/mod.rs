@@ -1,8 +1,8 @@
 //! The set-up mail, or the one that only asks to confirm the address, by one of two ways: Keycloak composes and sends
 //! it (`MAIL_VIA=keycloak`), or we do (`smtp`).
 //!
-//! [`keycloak`] asks for it and waits; [`own`] asks for the link alone, writes the [`letter`] from a [`template`], and
-//! hands it to our own mail server. [`pace`] keeps to what the mail server's owner allows, [`error`] is what goes
+//! For the latter [`own`] asks for the link alone, writes the [`letter`] from a [`template`], and hands it to our own
+//! mail server. [`pace`] keeps to what the mail server's owner allows, [`error`] is what goes
 //! wrong, and [`preview`] shows it all to an operator.
 
 pub mod error;
@@ -11,7 +11,6 @@ pub mod pace;
 pub mod preview;
 pub mod template;
 
-mod keycloak;
 mod own;
 
 use std::{
@@ -31,7 +30,10 @@ use tokio_util::sync::CancellationToken;
 use self::{error::MailError, own::OwnPost, pace::Pace};
 use crate::{
     config::mail::{MailConfig, MailVia},
-    keycloak::{client::KeycloakClient, users::Purpose},
+    keycloak::{
+        client::KeycloakClient,
+        users::{ActionLink, Purpose},
+    },
 };
 
 pub struct Mailer {
@@ -64,11 +66,17 @@ impl Mailer {
 
     /// Success says that a mail server took the mail.
     pub async fn send_setup(&self, user: &ClaimedUser, account: &Account) -> Result<(), MailError> {
-        let purpose = purpose(user, account);
+        let link = ActionLink {
+            account: account.id,
+            purpose: purpose(user, account),
+            client_id: &self.config.client_id,
+            redirect_uri: self.config.redirect_uri.as_str(),
+            lifespan: self.config.link_lifespan,
+        };
         match &self.own {
-            None => keycloak::send(&self.keycloak, &self.config, account, purpose).await.map_err(MailError::Keycloak),
+            None => self.keycloak.send_mail(&link, self.config.deadline).await.map_err(MailError::Keycloak),
             // On the heap: it is many times as large as the other way, and every run has room for it.
-            Some(own) => Box::pin(own.deliver(&self.keycloak, &self.config, user, account, purpose)).await,
+            Some(own) => Box::pin(own.deliver(&self.keycloak, user, &link)).await,
         }
     }
 

@@ -7,11 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
-use shared::{
-    backoff::jittered,
-    store::provisioning::{Account, ClaimedUser},
-    telemetry::chain,
-};
+use shared::{backoff::jittered, store::provisioning::ClaimedUser, telemetry::chain};
 
 use super::{
     error::MailError,
@@ -19,8 +15,8 @@ use super::{
     template::{Lifespan, Variables},
 };
 use crate::{
-    config::mail::{MailConfig, OwnMail},
-    keycloak::{action_link::ActionLink, client::KeycloakClient, error::KeycloakError, users::Purpose},
+    config::mail::OwnMail,
+    keycloak::{client::KeycloakClient, error::KeycloakError, users::ActionLink},
     smtp::client::SmtpClient,
 };
 
@@ -41,21 +37,12 @@ impl OwnPost {
     pub(super) async fn deliver(
         &self,
         keycloak: &KeycloakClient,
-        config: &MailConfig,
         user: &ClaimedUser,
-        account: &Account,
-        purpose: Purpose,
+        asked: &ActionLink<'_>,
     ) -> Result<(), MailError> {
-        let link = ActionLink {
-            account: account.id,
-            purpose,
-            client_id: &config.client_id,
-            redirect_uri: config.redirect_uri.as_str(),
-            lifespan: config.link_lifespan,
-        };
-        let link = keycloak.action_link(&link).await.map_err(MailError::Link)?;
+        let link = keycloak.action_link(asked).await.map_err(MailError::Link)?;
         let words = self.mail.text.templates.words(
-            purpose.into(),
+            asked.purpose.into(),
             user.locale.as_deref(),
             &Variables {
                 product: &self.mail.text.product,
@@ -63,7 +50,7 @@ impl OwnPost {
                 first_name: &user.first_name,
                 last_name: &user.last_name,
                 link: link.expose_secret(),
-                lifespan: Lifespan::of(config.link_lifespan),
+                lifespan: Lifespan::of(asked.lifespan),
             },
         )?;
         let letter = Letter::compose(&self.mail, user, words)?;

@@ -82,26 +82,16 @@ mod tests {
     use lettre::transport::smtp::response::{Category, Code, Detail, Severity};
 
     use super::*;
-    use crate::mailer::letter::LetterError;
+    use crate::{
+        mailer::letter::LetterError,
+        outcome::tests::{DOING, denied, refused, unavailable},
+    };
 
-    const DOING: &str = "test";
     const NONE: Circumstances = Circumstances { again: false, others_alike: false, others_served: false };
     const AGAIN: Circumstances = Circumstances { again: true, ..NONE };
     const ALIKE: Circumstances = Circumstances { again: true, others_alike: true, ..NONE };
     const SERVED: Circumstances = Circumstances { others_served: true, ..NONE };
     const GONE: Verdict = Verdict::Park { reason: "gone_in_keycloak" };
-
-    fn refused(detail: &str) -> KeycloakError {
-        KeycloakError::Refused { doing: DOING, status: StatusCode::BAD_REQUEST, detail: detail.to_owned() }
-    }
-
-    fn unavailable(status: u16, retry_after: Option<Duration>) -> KeycloakError {
-        KeycloakError::Unavailable { doing: DOING, status: StatusCode::from_u16(status).unwrap(), retry_after }
-    }
-
-    fn denied(status: u16) -> KeycloakError {
-        KeycloakError::Denied { doing: DOING, status: StatusCode::from_u16(status).unwrap() }
-    }
 
     fn check(table: impl IntoIterator<Item = (MailError, Circumstances, Verdict, Blame)>) {
         for (error, circumstances, expected, blamed) in table {

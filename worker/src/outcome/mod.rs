@@ -181,17 +181,17 @@ mod tests {
 
     use super::*;
 
-    const DOING: &str = "test";
+    pub(super) const DOING: &str = "test";
 
-    fn refused(detail: &str) -> KeycloakError {
+    pub(super) fn refused(detail: &str) -> KeycloakError {
         KeycloakError::Refused { doing: DOING, status: StatusCode::BAD_REQUEST, detail: detail.to_owned() }
     }
 
-    fn unavailable(status: u16, retry_after: Option<Duration>) -> KeycloakError {
+    pub(super) fn unavailable(status: u16, retry_after: Option<Duration>) -> KeycloakError {
         KeycloakError::Unavailable { doing: DOING, status: StatusCode::from_u16(status).unwrap(), retry_after }
     }
 
-    fn denied(status: u16) -> KeycloakError {
+    pub(super) fn denied(status: u16) -> KeycloakError {
         KeycloakError::Denied { doing: DOING, status: StatusCode::from_u16(status).unwrap() }
     }
 
