@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use shared::{
     config::DatabaseConfig,
     store::{self, SessionLimits, StoreError},
@@ -75,7 +76,11 @@ impl Database {
     ) -> Result<T, DatabaseError> {
         let answer = async {
             let (mut connection, _turn) = self.session().await?;
-            question(&mut connection).await.map_err(DatabaseError::from)
+            let answer = question(&mut connection).await;
+            if answer.as_ref().is_err_and(may_only_read) {
+                connection.close_on_drop();
+            }
+            answer.map_err(DatabaseError::from)
         };
         timeout(PATIENCE, answer).await.unwrap_or(Err(DatabaseError::Late))
     }
@@ -85,10 +90,20 @@ impl Database {
             return Err(DatabaseError::Busy);
         };
         let pool = self.pool.clone();
-        // Ends by itself, and nothing is lost when it is cut off.
-        let connecting = self.connecting.spawn(async move { Ok((pool.acquire().await?, turn)) });
-        let session = connecting.await.unwrap_or(Err(sqlx::Error::WorkerCrashed));
+        let mut connecting = Box::pin(async move { Ok((pool.acquire().await?, turn)) });
+        let session = match connecting.as_mut().now_or_never() {
+            Some(at_once) => at_once,
+            // Ends by itself, and nothing is lost when it is cut off.
+            None => self.connecting.spawn(connecting).await.unwrap_or(Err(sqlx::Error::WorkerCrashed)),
+        };
         session.map_err(|source| StoreError::Query { doing: "connect to the database", source }.into())
+    }
+}
+
+impl DatabaseError {
+    /// The line to the database is gone, and with it the answer: whether the question was heard, nobody knows.
+    pub(crate) fn is_a_lost_line(&self) -> bool {
+        matches!(self, Self::Away(StoreError::Query { source: sqlx::Error::Io(_), .. }))
     }
 }
 
@@ -96,6 +111,12 @@ impl From<StoreError> for DatabaseError {
     fn from(error: StoreError) -> Self {
         if is_away(&error) { Self::Away(error) } else { Self::Refused(error) }
     }
+}
+
+/// So it stays for the life of the session, whatever becomes of the database.
+fn may_only_read(error: &StoreError) -> bool {
+    let StoreError::Query { source: sqlx::Error::Database(error), .. } = error else { return false };
+    error.code().as_deref() == Some("25006")
 }
 
 fn is_away(error: &StoreError) -> bool {

@@ -79,7 +79,18 @@ impl Groups {
         answer.await.ok()
     }
 
+    /// After an outage every connection of the pool may be dead, and the one who is given it asks on the next.
     async fn alone(&self, database: &Database, candidate: &Candidate) -> Result<Registered, DatabaseError> {
+        for _ in 0..database.pool().options().get_max_connections() {
+            let answer = self.once(database, candidate).await;
+            if !answer.as_ref().is_err_and(DatabaseError::is_a_lost_line) {
+                return answer;
+            }
+        }
+        self.once(database, candidate).await
+    }
+
+    async fn once(&self, database: &Database, candidate: &Candidate) -> Result<Registered, DatabaseError> {
         database.ask(async |connection| registrations::register(connection, candidate, self.event_grace).await).await
     }
 }

@@ -10,8 +10,9 @@ pub mod mail_requests;
 pub mod outbox;
 pub mod provisioning;
 pub mod registrations;
+mod trust;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
@@ -21,6 +22,8 @@ use sqlx::{
 };
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+use trust::Trust;
 
 use crate::telemetry::chain;
 
@@ -112,12 +115,16 @@ pub fn connect(
         ("tcp_keepalives_count", "3".to_owned()),
         ("tcp_user_timeout", "15000".to_owned()),
     ]);
+    let trust = Arc::new(Trust::default());
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(limits.acquire)
         // The question whether it may write tells too whether it is alive.
         .test_before_acquire(false)
-        .before_acquire(|connection, _| Box::pin(may_write(connection)));
+        .before_acquire(move |connection, session| {
+            let asks = trust.ends(session.idle_for);
+            Box::pin(async move { if asks { may_write(connection).await } else { Ok(true) } })
+        });
     Ok(pool.connect_lazy_with(options))
 }
 
