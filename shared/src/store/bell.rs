@@ -7,12 +7,18 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use sqlx::{PgPool, postgres::PgListener};
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{StoreError, query, within};
 
 const CHANNEL: &str = "usher_outbox";
+
+/// Between two rings.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// The handle to ring with. Rings while one is on its way become one.
 #[derive(Debug, Clone, Default)]
@@ -24,12 +30,16 @@ impl Bell {
         self.0.notify_one();
     }
 
-    /// Carries the rings to the database, one at a time, until `shutdown`.
+    /// Carries the rings to the database, one at a time, until `shutdown`. The first one goes at once; those that follow
+    /// it closely wait for [`PAUSE`] and become one: while many register, to ring for each would cost as much as to write
+    /// them.
     pub async fn run(self, pool: PgPool, shutdown: CancellationToken) {
         while shutdown.run_until_cancelled(self.0.notified()).await.is_some() {
+            let rung = Instant::now();
             if let Err(error) = notify(&pool).await {
                 tracing::debug!(error = &error as &dyn std::error::Error, "a ring was lost; the relay will poll");
             }
+            shutdown.run_until_cancelled(sleep_until(rung + PAUSE)).await;
         }
     }
 }
@@ -43,12 +53,12 @@ async fn notify(pool: &PgPool) -> Result<(), StoreError> {
 ///
 /// Rings once after every (re)connect, because whatever was rung in between is lost.
 pub async fn listen(pool: PgPool, heard: Arc<Notify>, shutdown: CancellationToken) -> Result<(), Infallible> {
-    const PAUSE: Duration = Duration::from_secs(1);
+    const AGAIN: Duration = Duration::from_secs(1);
     while !shutdown.is_cancelled() {
         let listened = shutdown.run_until_cancelled(Box::pin(listen_once(&pool, &heard))).await;
         if let Some(Err(error)) = listened {
             tracing::warn!(error = &error as &dyn std::error::Error, "not listening for new events; polling instead");
-            shutdown.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
+            shutdown.run_until_cancelled(sleep(AGAIN)).await;
         }
     }
     Ok(())
