@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use crate::{
     broker::{
         connection::{BrokerError, confirming_channel, within},
-        dial::connect,
+        dial::connect_to_any,
         message, topology,
     },
     config::broker::BrokerConfig,
@@ -90,7 +90,7 @@ impl Settler {
     }
 
     async fn connect(&self) -> Result<(Connection, Channel), BrokerError> {
-        let connection = connect("dead-letters", &self.config).await?;
+        let connection = connect_to_any("dead-letters", &self.config).await?;
         let channel = confirming_channel(&connection).await?;
         Ok((connection, channel))
     }

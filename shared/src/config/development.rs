@@ -15,11 +15,12 @@ const KNOWN: [&str; 8] = [
     "postgres",
 ];
 
-/// Whether a secret, or the password in an address, is one of them.
+/// Whether a secret, or the password in one of the addresses that it lists, is one of them.
 pub(super) fn is_known(secret: &SecretString) -> bool {
     let secret = secret.expose_secret();
-    let password = Url::parse(secret).ok().and_then(|url| url.password().map(str::to_owned));
-    KNOWN.contains(&password.as_deref().unwrap_or(secret))
+    let password = |address: &str| Some(Url::parse(address.trim()).ok()?.password()?.to_owned());
+    let mut passwords = secret.split(',').filter_map(password);
+    KNOWN.contains(&secret) || passwords.any(|password| KNOWN.contains(&password.as_str()))
 }
 
 #[cfg(test)]
@@ -28,7 +29,12 @@ mod tests {
 
     #[test]
     fn a_secret_and_the_password_of_an_address_are_looked_at() {
-        for known in ["usher-app-secret", "postgres://usher:usher@db:5432/usher", "amqp://guest:guest@broker/%2f"] {
+        for known in [
+            "usher-app-secret",
+            "postgres://usher:usher@db:5432/usher",
+            "amqp://guest:guest@broker/%2f",
+            "amqp://usher:Kx7@a/,amqp://usher:usher@b/",
+        ] {
             assert!(is_known(&known.into()), "{known}");
         }
         for own in ["Kx7…", "postgres://usher:Kx7@db/usher", "postgres://usher@db/usher", "usher-app-secret-2"] {

@@ -72,6 +72,25 @@ fn connections_of(worker: &Process) -> usize {
     names.filter(|name| name.trim_end() == "lapin-io-loop").count()
 }
 
+/// The line leads to one node of two: whoever loses it goes on at the other, and back when that one is lost as well.
+#[tokio::test]
+async fn a_node_that_is_gone_and_another_one_that_is_there() {
+    let (keycloak, vhost) = tokio::join!(FakeKeycloak::start(), Vhost::create());
+    let address = vhost.amqp_url();
+    let (one, other) = tokio::join!(Proxy::start(&address), Proxy::start(&address));
+    let both = format!("{},{}", one.url(), other.url());
+    let scene = Scene::set(by_events_alone(&keycloak).set("AMQP_URL", &both), vhost, keycloak).await;
+    scene.serve(3).await;
+    for (lost, found) in [(&one, &other), (&other, &one)] {
+        lost.cut().await;
+        scene.serve(3).await;
+        scene.until_degraded(&[]).await;
+        scene.worker.until_output_has(&format!(r#""node":"{}""#, found.address())).await;
+        lost.restore().await;
+    }
+    scene.all_is_well().await;
+}
+
 #[tokio::test]
 async fn a_slow_line_to_the_broker() {
     let (keycloak, vhost) = tokio::join!(FakeKeycloak::start(), Vhost::create());

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::dial::connect;
-use crate::config::broker::BrokerConfig;
+use crate::config::broker::{BrokerAddress, BrokerConfig};
 
 /// For a call that the broker answers at once when it is well.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -54,12 +54,14 @@ pub async fn within<T>(doing: &'static str, call: impl Future<Output = lapin::Re
     }
 }
 
-/// Connects one role (`relay`, `consumer`, `dead-letters`) again and again.
+/// Connects one role (`relay` or `consumer`) again and again, to one node of the broker after another.
 pub struct Link {
     role: &'static str,
     config: BrokerConfig,
     shutdown: CancellationToken,
     up: Arc<AtomicBool>,
+    /// Whose turn it is among the nodes: the next one's after each failure.
+    turn: usize,
     failures: u32,
     since: Instant,
 }
@@ -80,7 +82,7 @@ impl LinkState {
 impl Link {
     pub fn new(role: &'static str, config: &BrokerConfig, shutdown: CancellationToken) -> Self {
         let up = Arc::default();
-        Self { role, config: config.clone(), shutdown, up, failures: 0, since: Instant::now() }
+        Self { role, config: config.clone(), shutdown, up, turn: 0, failures: 0, since: Instant::now() }
     }
 
     pub fn state(&self) -> LinkState {
@@ -90,12 +92,12 @@ impl Link {
     /// The next connection, however long it takes; `None` when the process is ending.
     pub async fn connect(&mut self) -> Option<Connection> {
         loop {
-            if self.failures > 0 {
-                self.shutdown.run_until_cancelled(sleep(self.config.reconnect.delay(self.failures))).await?;
+            if let Some(pause) = self.pause() {
+                self.shutdown.run_until_cancelled(sleep(pause)).await?;
             }
-            match self.shutdown.run_until_cancelled(connect(self.role, &self.config)).await? {
+            match self.shutdown.run_until_cancelled(connect(self.role, self.node())).await? {
                 Ok(connection) => {
-                    tracing::info!(role = self.role, "connected to the broker");
+                    tracing::info!(role = self.role, node = %self.node(), "connected to the broker");
                     self.up.store(true, Ordering::Relaxed);
                     self.since = Instant::now();
                     return Some(connection);
@@ -116,9 +118,22 @@ impl Link {
         }
     }
 
+    fn node(&self) -> &BrokerAddress {
+        self.config.addresses.in_turn(self.turn)
+    }
+
+    /// Another node is tried at once; only when all have failed, a while passes.
+    fn pause(&self) -> Option<Duration> {
+        let nodes = u32::try_from(self.config.addresses.all().len()).unwrap_or(u32::MAX);
+        let all_failed = self.failures > 0 && self.failures.is_multiple_of(nodes);
+        all_failed.then(|| self.config.reconnect.delay(self.failures / nodes))
+    }
+
     fn failed(&mut self, error: &BrokerError) {
         self.failures = self.failures.saturating_add(1);
-        tracing::warn!(role = self.role, failures = self.failures, error = chain(error), "no connection to the broker");
+        let (role, node, failures) = (self.role, self.node(), self.failures);
+        tracing::warn!(role, %node, failures, error = chain(error), "no connection to the broker");
+        self.turn = self.turn.wrapping_add(1);
     }
 }
 

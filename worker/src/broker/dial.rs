@@ -19,18 +19,30 @@ use lapin::{
 use tokio::time::timeout;
 
 use super::connection::{BrokerError, CALL_TIMEOUT, instance, within};
-use crate::config::broker::BrokerConfig;
+use crate::config::broker::{BrokerAddress, BrokerConfig};
 
 /// Connects once, under a name that an operator recognises: `usher-worker/relay@host#pid`.
-pub async fn connect(role: &str, config: &BrokerConfig) -> Result<Connection, BrokerError> {
+pub async fn connect(role: &str, address: &BrokerAddress) -> Result<Connection, BrokerError> {
     let name = format!("usher-worker/{role}@{}", instance());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let line = Arc::new(Line::default());
-    let connected = within("connect to the broker", dial(config.address.uri(), properties, Arc::clone(&line))).await;
+    let connected = within("connect to the broker", dial(address.uri(), properties, Arc::clone(&line))).await;
     if connected.is_err() {
         line.hang_up();
     }
     connected
+}
+
+/// Connects to the first node that answers.
+pub async fn connect_to_any(role: &str, config: &BrokerConfig) -> Result<Connection, BrokerError> {
+    let mut last = BrokerError::Lost;
+    for address in config.addresses.all() {
+        match connect(role, address).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 async fn dial(uri: AMQPUri, properties: ConnectionProperties, line: Arc<Line>) -> lapin::Result<Connection> {
