@@ -1,14 +1,14 @@
 //! Under which address, and with which login, each part of the stack is reached. The logins are the development
 //! stack's own and open nothing else.
 
-use crate::stack::Stack;
+use crate::{ports::BrokerPorts, stack::Stack};
 
 /// PostgreSQL's owner of everything.
 pub(crate) const ROLE: &str = "usher";
 pub(crate) const ROLE_PASSWORD: &str = "usher";
 /// As `deploy/rabbitmq/definitions.json` has it.
 const RABBITMQ_LOGIN: &str = "usher:usher";
-const VHOST: &str = "usher";
+pub(crate) const VHOST: &str = "usher";
 /// The administrator of Keycloak's realm `master`.
 pub(crate) const ADMINISTRATOR: &str = "admin";
 pub(crate) const ADMINISTRATOR_PASSWORD: &str = "admin";
@@ -17,12 +17,22 @@ pub(crate) fn database(stack: &Stack, name: &str) -> String {
     format!("postgres://{ROLE}:{ROLE_PASSWORD}@127.0.0.1:{}/{name}", stack.ports.postgres)
 }
 
+/// Every node of the broker, separated by commas.
 pub(crate) fn amqp(stack: &Stack) -> String {
-    format!("amqp://{RABBITMQ_LOGIN}@127.0.0.1:{}/{VHOST}", stack.ports.amqp)
+    let nodes: Vec<_> = stack.ports.brokers.into_iter().take(stack.crew.brokers).map(amqp_of).collect();
+    nodes.join(",")
+}
+
+pub(crate) fn amqp_of(node: BrokerPorts) -> String {
+    format!("amqp://{RABBITMQ_LOGIN}@127.0.0.1:{}/{VHOST}", node.amqp)
 }
 
 pub(crate) fn rabbitmq_management(stack: &Stack) -> String {
-    format!("http://{RABBITMQ_LOGIN}@127.0.0.1:{}", stack.ports.rabbitmq_management)
+    management_of(stack.ports.brokers[0])
+}
+
+pub(crate) fn management_of(node: BrokerPorts) -> String {
+    format!("http://{RABBITMQ_LOGIN}@127.0.0.1:{}", node.management)
 }
 
 pub(crate) fn redis(stack: &Stack) -> String {

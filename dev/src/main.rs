@@ -73,6 +73,9 @@ enum Command {
     Test {
         /// Only tests whose name contains this
         filter: Option<String>,
+        /// For the test programs, such as --ignored for tests that take minutes
+        #[arg(last = true)]
+        arguments: Vec<String>,
     },
     /// Kill everything at random while users register, then count who is left
     Chaos(chaos::Options),
@@ -113,7 +116,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Down => commands::down(&stack).await?,
         Command::Status => commands::status(&stack).await?,
         Command::Logs { name, follow } => commands::logs(&stack, name.as_deref(), follow).await?,
-        Command::Test { filter } => return commands::test(&stack, filter.as_deref()).await,
+        Command::Test { filter, arguments } => return commands::test(&stack, filter.as_deref(), &arguments).await,
         Command::Chaos(options) => return Box::pin(chaos::run(&stack, &options)).await,
         Command::Bench(options) => return bench::run(&stack, &options).await,
         Command::Sqlx => commands::sqlx(&stack).await?,

@@ -12,7 +12,6 @@ use anyhow::{Result, bail, ensure};
 /// A process that was killed gives its ports back a little after it is gone.
 const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(50);
-const HIGHEST_OFFSET: u16 = 675;
 /// The stack of `cargo dev chaos` lies so far above the one of its checkout: not at all where somebody would put the
 /// next one.
 const CHAOS: u16 = 730;
@@ -34,10 +33,17 @@ pub(crate) struct Ports {
     pub(crate) keycloak_management: u16,
     pub(crate) redis: u16,
     pub(crate) postgres: u16,
-    pub(crate) amqp: u16,
-    pub(crate) rabbitmq_management: u16,
-    pub(crate) rabbitmq_distribution: u16,
+    /// The second and the third only in the chaos of a cluster.
+    pub(crate) brokers: [BrokerPorts; 3],
     pub(crate) epmd: u16,
+}
+
+/// Of one node of RabbitMQ.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BrokerPorts {
+    pub(crate) amqp: u16,
+    pub(crate) management: u16,
+    pub(crate) distribution: u16,
 }
 
 impl Ports {
@@ -68,11 +74,15 @@ impl Ports {
             keycloak_management: base + 81,
             redis: base + 379,
             postgres: base + 432,
-            amqp: base + 672,
-            rabbitmq_management: base + 673,
-            rabbitmq_distribution: base + 674,
-            epmd: base + HIGHEST_OFFSET,
+            brokers: [BrokerPorts::from(base + 672), BrokerPorts::from(base + 676), BrokerPorts::from(base + 679)],
+            epmd: base + 675,
         }
+    }
+}
+
+impl BrokerPorts {
+    fn from(first: u16) -> Self {
+        Self { amqp: first, management: first + 1, distribution: first + 2 }
     }
 }
 
@@ -136,6 +146,10 @@ mod tests {
     #[test]
     fn a_base_without_room_for_all_ports_is_refused() {
         assert!(Ports::from_base(35_000).is_err());
-        assert_eq!(Ports::from_base(25_000).unwrap().epmd, 25_675);
+        let ports = Ports::from_base(25_000).unwrap();
+        assert_eq!((ports.epmd, ports.brokers[2].distribution), (25_675, 25_681));
+        assert!(ports.of_chaos().api > ports.brokers[2].distribution);
+        let highest = Ports::from_base(HIGHEST_BASE).unwrap().of_chaos();
+        assert!(highest.brokers[2].distribution < 32_768);
     }
 }

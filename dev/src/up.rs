@@ -71,7 +71,7 @@ pub(crate) async fn build_and_start(stack: &Stack, board: &Board) -> Result<()> 
 }
 
 fn print_addresses(stack: &Stack) {
-    let rabbitmq = format!("http://127.0.0.1:{}", stack.ports.rabbitmq_management);
+    let rabbitmq = format!("http://127.0.0.1:{}", stack.ports.brokers[0].management);
     let keycloak_login = format!("{} / {}", addresses::ADMINISTRATOR, addresses::ADMINISTRATOR_PASSWORD);
     println!();
     for (what, address, login) in [

@@ -24,6 +24,7 @@ const STATE: &str = "chaos/stack";
 pub(super) const CREW: Crew = Crew {
     apis: 2,
     workers: 3,
+    brokers: 1,
     settings: &[
         ("SWEEP_INTERVAL", "5s"),
         ("PROVISION_SNOOZE", "3s"),
@@ -36,8 +37,20 @@ pub(super) const CREW: Crew = Crew {
     ],
 };
 
+/// With three nodes of RabbitMQ; the logs say when each event was published.
+pub(super) const CLUSTER: Crew = Crew {
+    apis: 2,
+    workers: 3,
+    brokers: 3,
+    settings: &[
+        ("DATABASE_MAX_CONNECTIONS", "5"),
+        ("PROVISION_CONCURRENCY", "6"),
+        ("RUST_LOG", "info,milestone=debug"),
+    ],
+};
+
 /// The stack of the chaos runs of a checkout.
-pub(super) fn of(stack: &Stack) -> Stack {
+pub(super) fn of(stack: &Stack, crew: Crew) -> Stack {
     let state = stack.state.join(STATE);
     Stack {
         root: stack.root.clone(),
@@ -45,7 +58,7 @@ pub(super) fn of(stack: &Stack) -> Stack {
         state,
         binaries: stack.binaries.clone(),
         ports: stack.ports.of_chaos(),
-        crew: CREW,
+        crew,
         account: stack.account,
         settings: stack.settings.clone(),
     }
@@ -63,7 +76,7 @@ pub(super) async fn prepare(stack: &Stack, ground: &Stack) -> Result<File> {
         copy_keycloak(stack, ground, &board.line("keycloak")).await?;
     }
     let lock = ground.lock()?;
-    end(ground).await?;
+    end(&of(stack, CLUSTER)).await?;
     make_fresh(ground)?;
     services::ensure_ports_free(ground, &services::all(ground)).await?;
     Ok(lock)
@@ -88,7 +101,7 @@ pub(super) async fn end(ground: &Stack) -> Result<()> {
 
 /// What a run that was itself killed could not stop.
 pub(crate) async fn end_what_is_left(stack: &Stack) -> Result<()> {
-    let ground = of(stack);
+    let ground = of(stack, CLUSTER);
     if !ground.state.exists() {
         return Ok(());
     }

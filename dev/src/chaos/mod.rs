@@ -1,15 +1,19 @@
 //! `cargo dev chaos`: users register while everything is killed at random, with SIGKILL; then all is healed, and who was
 //! acknowledged is counted.
 //!
+//! With `--cluster` it is only the broker that loses a node, again and again (`cluster`, `publishing`).
+//!
 //! Read in this order: `schedule` says who dies when, by the seed alone; `supervisor` does it and starts everything
 //! again; `crowd` registers; `losses` bounds the duplicate mails; `outcome` writes the report, with its `picture`. All
 //! of it happens on a stack of its own (`ground`).
 
+mod cluster;
 mod crowd;
 mod ground;
 mod losses;
 mod outcome;
 mod picture;
+mod publishing;
 mod record;
 mod sample;
 mod schedule;
@@ -53,15 +57,18 @@ pub(crate) struct Options {
     /// How many register in that time
     #[arg(long, default_value_t = 2_000)]
     users: u32,
+    /// RabbitMQ is a cluster of three, and only the node that leads the queue of new users is killed, again and again
+    #[arg(long)]
+    cluster: bool,
 }
 
 impl Options {
     /// Every kind of victim dies at least once.
-    pub(crate) const SHORT: Self = Self { seed: None, minutes: 0.5, users: 100 };
+    pub(crate) const SHORT: Self = Self { seed: None, minutes: 0.5, users: 100, cluster: false };
 }
 
 pub(crate) async fn run(stack: &Stack, options: &Options) -> Result<ExitCode> {
-    let ground = ground::of(stack);
+    let ground = ground::of(stack, if options.cluster { ground::CLUSTER } else { ground::CREW });
     let _lock = ground::prepare(stack, &ground).await?;
     let outcome = tokio::select! {
         outcome = AssertUnwindSafe(run_on(&ground, options)).catch_unwind() => outcome,
@@ -96,17 +103,23 @@ async fn run_on(ground: &Stack, options: &Options) -> Result<Outcome> {
     let places = places(ground)?;
     let versions = versions::read(ground, &places.database).await?;
 
-    let strikes = schedule(seed, length);
+    let strikes = if options.cluster { Vec::new() } else { schedule(seed, length) };
     let (began, record, losses) = (Utc::now(), Record::begin(), Losses::new(places.clone()));
     let apis = vec![addresses::api(ground), addresses::api_2(ground)];
     let crowd = Crowd::new(options.users, length, apis, record.clone())?;
     let supervisors = Victim::ALL.map(|victim| Supervisor { stack: ground, victim, record: &record, losses: &losses });
-    let killing = supervisors.iter().map(|supervisor| {
-        let deaths = strikes.iter().copied().filter(|strike| strike.victim == supervisor.victim);
-        supervisor.run(deaths)
-    });
+    let killing = async {
+        if options.cluster {
+            return cluster::kill_leaders(ground, &record, seed, length).await;
+        }
+        let killing = supervisors.iter().map(|supervisor| {
+            let deaths = strikes.iter().copied().filter(|strike| strike.victim == supervisor.victim);
+            supervisor.run(deaths)
+        });
+        try_join_all(killing).await.map(drop)
+    };
     let acts = async {
-        let (waiting, killed) = tokio::join!(std::sync::Arc::clone(&crowd).come(), try_join_all(killing));
+        let (waiting, killed) = tokio::join!(std::sync::Arc::clone(&crowd).come(), killing);
         killed?;
         record.heals();
         println!("everything is up again");
@@ -127,13 +140,15 @@ async fn run_on(ground: &Stack, options: &Options) -> Result<Outcome> {
     let excused = losses.excused(ground).await?;
     history.answers_lost = excused.cut_off + excused.timed_out;
     let (verdict, noted) = (checker::check(&history), record.noted().clone());
-    Ok(Outcome { seed, began, length, strikes, versions, verdict, excused, noted })
+    let published = if options.cluster { publishing::read(ground, began)? } else { Vec::new() };
+    let (cluster, settings) = (options.cluster, ground.crew.settings);
+    Ok(Outcome { seed, began, length, cluster, settings, strikes, versions, verdict, excused, noted, published })
 }
 
 fn places(ground: &Stack) -> Result<Places> {
     let database = PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(3));
     let database = database.connect_lazy(&addresses::database(ground, "usher"))?;
-    Ok(Places { database, amqp_url: addresses::amqp(ground) })
+    Ok(Places { database, amqp_url: addresses::amqp_of(ground.ports.brokers[0]) })
 }
 
 /// For the backlog that the last faults left.
@@ -157,6 +172,9 @@ fn tell(stack: &Stack, ground: &Stack, outcome: &Outcome) -> Result<ExitCode> {
         outcome::keep_logs(ground, &directory)?;
     }
     println!("\n{}", outcome.title());
+    if let Some(costs) = outcome.costs() {
+        println!("{costs}");
+    }
     for violation in &violations {
         println!("MUST NOT BE: {violation}");
     }

@@ -12,24 +12,37 @@ use checker::Report;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::{ground, losses::Excused, picture, record::Noted, schedule::Strike, victim::Kind};
+use super::{
+    losses::Excused,
+    picture,
+    publishing::{Cost, Published, cost},
+    record::Noted,
+    schedule::Strike,
+    victim::{Kind, Victim},
+};
 use crate::stack::Stack;
 
 pub(super) struct Outcome {
     pub(super) seed: u64,
     pub(super) began: DateTime<Utc>,
     pub(super) length: Duration,
+    pub(super) cluster: bool,
+    /// Other than the defaults.
+    pub(super) settings: &'static [(&'static str, &'static str)],
     pub(super) strikes: Vec<Strike>,
     pub(super) versions: String,
     pub(super) verdict: Report,
     pub(super) excused: Excused,
     pub(super) noted: Noted,
+    /// Events on their way to the broker; known where it is the broker alone that dies.
+    pub(super) published: Vec<Published>,
 }
 
 impl Outcome {
     pub(super) fn title(&self) -> String {
         format!(
-            "cargo dev chaos --seed {} --minutes {} --users {}: {} kills",
+            "cargo dev chaos{} --seed {} --minutes {} --users {}: {} kills",
+            if self.cluster { " --cluster" } else { "" },
             self.seed,
             self.length.as_secs_f64() / 60.0,
             self.verdict.attempted,
@@ -73,6 +86,9 @@ impl Outcome {
             _ = writeln!(text, "MUST NOT BE: {violation}");
         }
         _ = writeln!(text, "killed: {}, of them at the same time as another: {}", self.kills(), self.at_once());
+        if let Some(costs) = self.costs() {
+            _ = writeln!(text, "{costs}");
+        }
         let Excused { cut_off, timed_out } = self.excused;
         _ = writeln!(text, "sends that stayed without an answer: {cut_off} cut off by a kill, {timed_out} timed out");
         let seconds = |at: Option<f64>| at.map_or_else(|| "never".to_owned(), |at| format!("after {at:.0} s"));
@@ -82,7 +98,7 @@ impl Outcome {
         if !others.is_empty() {
             _ = writeln!(text, "ended by themselves: {}", others.join(", "));
         }
-        let settings: Vec<_> = ground::CREW.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let settings: Vec<_> = self.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
         _ = writeln!(text, "other than the defaults: {}", settings.join(" "));
         text + "\n" + &self.story()
     }
@@ -93,15 +109,38 @@ impl Outcome {
             let back = fault
                 .ready
                 .map_or_else(|| "was not back".to_owned(), |at| format!("was back {:.1} s later", at - fault.killed));
-            _ = writeln!(story, "{:>8.1} s  {:<9} {back}", fault.killed, fault.victim.name);
+            let cost = cost(&self.published, fault).map(|Cost { pause, wait }| {
+                format!("; nothing was published for {pause:.2} s, and an event waited for {wait:.2} s at most")
+            });
+            let (killed, name) = (fault.killed, fault.victim.name);
+            _ = writeln!(story, "{killed:>8.1} s  {name:<10} {back}{}", cost.unwrap_or_default());
         }
         story
+    }
+
+    /// What the deaths cost: the least, the usual and the most.
+    pub(super) fn costs(&self) -> Option<String> {
+        let costs: Vec<Cost> = self.noted.faults.iter().filter_map(|fault| cost(&self.published, fault)).collect();
+        let range = |part: fn(&Cost) -> f64| {
+            let mut costs: Vec<f64> = costs.iter().map(part).collect();
+            costs.sort_by(f64::total_cmp);
+            let (least, usual, most) = (costs.first()?, costs.get(costs.len() / 2)?, costs.last()?);
+            Some(format!("{least:.2} s at least, {usual:.2} s usually, {most:.2} s at most"))
+        };
+        let (pauses, waits) = (range(|cost| cost.pause)?, range(|cost| cost.wait)?);
+        Some(format!("nothing was published for {pauses}\nan event waited for {waits}"))
+    }
+
+    /// Whoever may be killed.
+    pub(super) fn victims(&self) -> &'static [Victim] {
+        if self.cluster { &Victim::NODES } else { &Victim::ALL }
     }
 
     /// How often each kind was killed.
     fn kills(&self) -> String {
         let killed = |kind| self.noted.faults.iter().filter(|fault| fault.victim.kind == kind).count();
-        Kind::ALL.map(|kind| format!("{} {}", kind.name(), killed(kind))).join(", ")
+        let kinds = Kind::ALL.iter().filter(|kind| self.victims().iter().any(|victim| victim.kind == **kind));
+        kinds.map(|kind| format!("{} {}", kind.name(), killed(*kind))).collect::<Vec<_>>().join(", ")
     }
 
     fn at_once(&self) -> usize {

@@ -47,6 +47,13 @@ impl Victim {
         victim("keycloak", Kind::Keycloak),
     ];
 
+    /// The nodes of a cluster.
+    pub(super) const NODES: [Self; 3] = [
+        victim("rabbitmq", Kind::Rabbitmq),
+        victim("rabbitmq-2", Kind::Rabbitmq),
+        victim("rabbitmq-3", Kind::Rabbitmq),
+    ];
+
     pub(super) async fn kill(self, stack: &Stack) -> Result<bool> {
         process::kill_now(stack, self.name).await
     }
@@ -64,7 +71,11 @@ impl Victim {
                 let service = services.iter().find(|service| service.name == self.name);
                 usher::start_one(stack, &board, service.context("it is not part of the stack")?).await
             }
-            Kind::Rabbitmq => rabbitmq::start(stack, &board).await,
+            Kind::Rabbitmq => {
+                let nodes = rabbitmq::nodes(stack);
+                let node = nodes.iter().find(|node| node.name == self.name);
+                rabbitmq::start_node(stack, &board, node.context("it is not part of the stack")?).await
+            }
             Kind::Postgres => postgres::start(stack, &board).await,
             Kind::Keycloak => keycloak::start(stack, &board).await,
         }

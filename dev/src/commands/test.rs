@@ -12,16 +12,14 @@ use crate::{
     up,
 };
 
-pub(crate) async fn test(stack: &Stack, filter: Option<&str>) -> Result<ExitCode> {
+pub(crate) async fn test(stack: &Stack, filter: Option<&str>, arguments: &[String]) -> Result<ExitCode> {
     up::for_tests(stack).await?;
     let mut command = cargo::command(stack);
     command.args(["test", "--workspace"]).envs(env_file::variables(stack));
-    if let Some(filter) = filter {
-        command.args(["--", filter]);
-    }
+    command.arg("--").args(filter).args(arguments);
     let status = command.status().context("cannot run cargo test")?;
     let exit = match status.code().and_then(|code| u8::try_from(code).ok()) {
-        Some(0) if filter.is_none() => Box::pin(chaos::run(stack, &Options::SHORT)).await?,
+        Some(0) if filter.is_none() && arguments.is_empty() => Box::pin(chaos::run(stack, &Options::SHORT)).await?,
         Some(code) => ExitCode::from(code),
         None => ExitCode::FAILURE,
     };

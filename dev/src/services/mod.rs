@@ -42,14 +42,10 @@ pub(crate) struct Service {
 }
 
 pub(crate) fn infrastructure(stack: &Stack) -> Vec<Service> {
-    vec![
-        postgres::service(stack),
-        rabbitmq::epmd(stack),
-        rabbitmq::service(stack),
-        keycloak::service(stack),
-        redis::service(stack),
-        mail::service(stack),
-    ]
+    let mut services = vec![postgres::service(stack), rabbitmq::epmd(stack)];
+    services.extend(rabbitmq::services(stack));
+    services.extend([keycloak::service(stack), redis::service(stack), mail::service(stack)]);
+    services
 }
 
 pub(crate) fn all(stack: &Stack) -> Vec<Service> {

@@ -22,11 +22,13 @@ const STOP_WITHIN: Duration = Duration::from_secs(30);
 pub(crate) struct Crew {
     pub(crate) apis: usize,
     pub(crate) workers: usize,
+    /// Nodes of RabbitMQ.
+    pub(crate) brokers: usize,
     pub(crate) settings: &'static [(&'static str, &'static str)],
 }
 
 impl Crew {
-    pub(crate) const USUAL: Self = Self { apis: 1, workers: 2, settings: &[] };
+    pub(crate) const USUAL: Self = Self { apis: 1, workers: 2, brokers: 1, settings: &[] };
 }
 
 pub(crate) fn services(stack: &Stack) -> Vec<Service> {

@@ -7,7 +7,7 @@ mod svg;
 use super::{
     outcome::Outcome,
     record::{Noted, Sample},
-    victim::{Kind, Victim},
+    victim::Kind,
 };
 use panel::{BOLD, Frame, Panel, Point, Series};
 use svg::{Anchor, Svg};
@@ -45,7 +45,7 @@ pub(super) fn draw(outcome: &Outcome) -> String {
     let last_seen = noted.samples.last().map_or(1.0, |sample| sample.at);
     let frame = Frame { left: FRAME_LEFT, right: FRAME_RIGHT, end: noted.quiet.unwrap_or(last_seen).max(1.0) };
     let lanes = TOP + 3.0 * (PANEL + BETWEEN);
-    let bottom = lanes + LANE * count(Victim::ALL.len());
+    let bottom = lanes + LANE * count(outcome.victims().len());
 
     let mut svg = Svg::default();
     svg.text((FRAME_LEFT, 26.0), Anchor::Start, r#"font-size="18""#, &outcome.title());
@@ -56,7 +56,7 @@ pub(super) fn draw(outcome: &Outcome) -> String {
         panel.draw(&mut svg, &frame, top, PANEL);
         top += PANEL + BETWEEN;
     }
-    draw_lanes(&mut svg, noted, &frame, lanes);
+    draw_lanes(&mut svg, outcome, &frame, lanes);
     frame.draw_axes(&mut svg, TOP, bottom);
     svg.finish(WIDTH, bottom + BOTTOM)
 }
@@ -121,12 +121,12 @@ fn draw_kills(svg: &mut Svg, noted: &Noted, frame: &Frame, bottom: f64) {
 }
 
 /// One lane for each process: dead, or not yet of use, where there is a bar.
-fn draw_lanes(svg: &mut Svg, noted: &Noted, frame: &Frame, top: f64) {
+fn draw_lanes(svg: &mut Svg, outcome: &Outcome, frame: &Frame, top: f64) {
     svg.text((frame.left, top - 8.0), Anchor::Start, BOLD, "killed, until ready again (in brackets: how often)");
     let mut y = top;
-    for victim in Victim::ALL {
+    for victim in outcome.victims() {
         let colour = colour(victim.kind);
-        let faults = noted.faults.iter().filter(|fault| fault.victim == victim);
+        let faults = outcome.noted.faults.iter().filter(|fault| fault.victim == *victim);
         let name = format!("{} ({})", victim.name, faults.clone().count());
         svg.text((frame.left - 8.0, y + 12.5), Anchor::End, &format!(r#"fill="{colour}""#), &name);
         for fault in faults {
