@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::scene::Scene;
 use crate::harness::{
     eventually::eventually,
     fake_keycloak::{Answer, Endpoint, FakeKeycloak, Fault},
     keycloak::Realm,
     mailbox::Mailbox,
     proxy::Proxy,
+    rabbit::Vhost,
     system::{PATIENCE, Plan, Row, System},
     witness::{Beyond, Witness},
 };
@@ -131,14 +133,18 @@ async fn a_proxy_leads_elsewhere() {
 #[tokio::test]
 async fn keycloak_is_slow() {
     let keycloak = FakeKeycloak::start().await;
-    let system = Plan::on(keycloak.access()).set("KEYCLOAK_TIMEOUT", "5s").start().await;
     keycloak.fail_always(Endpoint::CreateUser, Fault::Delay(Duration::from_millis(700)));
-    let witness = Witness::of(&system);
-    witness.register(&system.api_url(), &witness.usernames(8)).await;
-    let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
+    let plan = Plan::on(keycloak.access()).set("KEYCLOAK_TIMEOUT", "5s");
+    let scene = Scene::set(plan, Vhost::create().await, keycloak).await;
+    scene.serve(8).await;
+    assert_eq!(scene.keycloak.count(Endpoint::CreateUser), 8, "a slow answer is not asked for twice");
+    let account = r#"step="account""#;
+    let name = "usher_provisioning_step_duration_seconds";
+    let all = scene.metric(&format!("{name}_count"), &[account]).await;
+    let quick = scene.metric(&format!("{name}_bucket"), &[account, r#"le="0.5""#]).await;
+    assert_eq!((all, quick), (8, 0), "an operator sees how long it takes");
+    let report = scene.all_is_well().await;
     assert_eq!((report.provisioned, report.mails), (8, 8), "{report}");
-    assert_eq!(keycloak.requests(Endpoint::CreateUser).len(), 8, "a slow answer is not asked for twice");
-    system.stop().await;
 }
 
 /// Keycloak has created everybody, and no answer arrived.
@@ -179,29 +185,5 @@ async fn somebody_else_has_the_names() {
     assert_eq!(reasons, ["conflict", "conflict"]);
     let probe = system.vhost.probe().await;
     eventually("operators see both", PATIENCE, async || probe.depth("usher.parked").await == Some(2)).await;
-    system.stop().await;
-}
-
-/// A backlog meets a Keycloak that has just come back. It was spared while it was down, and nobody asks it twice now.
-#[tokio::test]
-async fn a_backlog_meets_keycloak_on_its_return() {
-    const BACKLOG: usize = 60;
-    let keycloak = FakeKeycloak::start().await;
-    let system = Plan::on(keycloak.access()).set("PROVISION_CONCURRENCY", "8").start().await;
-    let witness = Witness::of(&system);
-    let names = witness.usernames(BACKLOG);
-    keycloak.fail_always(Endpoint::CreateUser, Fault::status(503));
-    witness.register(&system.api_url(), &names).await;
-    let probe = system.vhost.probe().await;
-    let paused = async || probe.consumers("usher.user-created").await == Some(0);
-    eventually("the consumer pauses", PATIENCE, paused).await;
-
-    let in_vain = keycloak.requests(Endpoint::CreateUser).len();
-    assert!(in_vain < BACKLOG, "{in_vain} questions to a Keycloak that is down");
-    keycloak.heal();
-
-    let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
-    assert_eq!((report.provisioned, report.mails), (BACKLOG, BACKLOG), "{report}");
-    assert_eq!(keycloak.users().len(), BACKLOG);
     system.stop().await;
 }

@@ -5,6 +5,7 @@
 //! hijacked or stuck. What a process does that dies at a given step stands in `crash_points`; what many of them do that
 //! die at random, `cargo dev chaos` shows.
 
+mod backlog;
 mod broker;
 mod keycloak;
 mod mail;

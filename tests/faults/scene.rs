@@ -9,6 +9,7 @@ use crate::harness::{
     eventually::eventually,
     fake_keycloak::FakeKeycloak,
     http,
+    metrics::metric,
     process::{Binary, Process},
     proxy::Proxy,
     rabbit::{Probe, Vhost},
@@ -62,6 +63,12 @@ impl Scene {
         self.witness.register(&self.system.api_url(), &usernames).await
     }
 
+    /// So many more, all in a moment.
+    pub(super) async fn write(&self, number: usize) {
+        let before = self.registered.replace(self.registered.get() + number);
+        self.witness.write(&self.witness.usernames(before + number)[before..]).await;
+    }
+
     /// What is slow is not taken for away: people are served, and no worker says `complaint`.
     pub(super) async fn goes_on_slowly(self, line: &Proxy, delay: Duration, complaint: &str) -> Report {
         line.delay(delay);
@@ -92,6 +99,11 @@ impl Scene {
             depth => Err(depth),
         })
         .await;
+    }
+
+    /// Of the worker.
+    pub(super) async fn metric(&self, name: &str, labels: &[&str]) -> u64 {
+        metric(&self.ops, name, labels).await
     }
 
     pub(super) async fn probe(&self) -> Probe {

@@ -42,6 +42,7 @@ pub mod witness;
 
 pub mod account;
 pub mod collector;
+pub mod metrics;
 pub mod own_postgres;
 pub mod own_rabbitmq;
 pub mod process;

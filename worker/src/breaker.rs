@@ -74,7 +74,8 @@ impl State {
         }
         if self.phase == Phase::Closed {
             self.failures = 0;
-            self.limit = if self.limit >= RAMPED_UP { usize::MAX } else { self.limit * 2 };
+            // One more for each that succeeds: when all who were inside have, twice as many pass.
+            self.limit = if self.limit >= RAMPED_UP { usize::MAX } else { self.limit + 1 };
         }
     }
 
@@ -269,11 +270,13 @@ mod tests {
         call(&mut state, later, true);
         assert_eq!([passed(&mut state, later), passed(&mut state, later)], [true, true]);
         assert_eq!(state.enter(later), Entry::Full);
-        (0..2).for_each(|_| {
-            state.succeeded(false);
-            state.left(false, later);
-        });
-        assert_eq!((0..100).filter(|_| passed(&mut state, later)).count(), 8);
+        for twice_as_many in [4, 8, 16, 32] {
+            (0..twice_as_many / 2).for_each(|_| {
+                state.succeeded(false);
+                state.left(false, later);
+            });
+            assert_eq!((0..100).filter(|_| passed(&mut state, later)).count(), twice_as_many);
+        }
     }
 
     #[tokio::test]

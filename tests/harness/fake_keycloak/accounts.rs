@@ -1,6 +1,6 @@
 //! The users, and what can be done to them. Every refusal is the answer that Keycloak gives.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{
     Account, Answer, Mail,
@@ -9,36 +9,46 @@ use super::{
 
 #[derive(Default)]
 pub(super) struct Accounts {
-    accounts: Vec<Account>,
+    /// In the order in which they came.
+    numbered: BTreeMap<usize, Account>,
+    came: usize,
+    /// Their numbers by id, by username and by address.
+    ids: HashMap<String, usize>,
+    usernames: HashMap<String, usize>,
+    addresses: HashMap<String, usize>,
     /// By id.
     mails: HashMap<String, Vec<Mail>>,
 }
 
 impl Accounts {
     pub(super) fn all(&self) -> Vec<Account> {
-        self.accounts.clone()
+        self.numbered.values().cloned().collect()
     }
 
     /// Returns the id.
     pub(super) fn create(&mut self, body: &str) -> Result<String, Answer> {
         let account = account_of(body)?;
-        if self.accounts.iter().any(|other| other.username == account.username) {
+        if self.usernames.contains_key(&account.username) {
             return Err(Answer::refused(409, "User exists with same username"));
         }
-        if account.email.is_some() && self.accounts.iter().any(|other| other.email == account.email) {
+        if account.email.as_ref().is_some_and(|email| self.addresses.contains_key(email)) {
             return Err(Answer::refused(409, "User exists with same email"));
         }
         let id = account.id.clone();
-        self.accounts.push(account);
+        self.came += 1;
+        self.ids.insert(id.clone(), self.came);
+        self.usernames.insert(account.username.clone(), self.came);
+        self.addresses.extend(account.email.clone().map(|email| (email, self.came)));
+        self.numbered.insert(self.came, account);
         Ok(id)
     }
 
     pub(super) fn get(&self, id: &str) -> Result<&Account, Answer> {
-        self.accounts.iter().find(|account| account.id == id).ok_or_else(not_found)
+        self.ids.get(id).and_then(|number| self.numbered.get(number)).ok_or_else(not_found)
     }
 
     pub(super) fn by_username(&self, username: &str) -> Option<Account> {
-        self.accounts.iter().find(|account| account.username.eq_ignore_ascii_case(username)).cloned()
+        self.numbered.get(self.usernames.get(&username.to_lowercase())?).cloned()
     }
 
     /// Without `exact` a part of the name is enough, as it is in Keycloak.
@@ -53,13 +63,17 @@ impl Accounts {
         let is_meant = |account: &&Account| {
             fits(&account.username, username) && fits(account.email.as_deref().unwrap_or_default(), email)
         };
-        self.accounts.iter().filter(is_meant).cloned().collect()
+        self.numbered.values().filter(is_meant).cloned().collect()
     }
 
     pub(super) fn delete(&mut self, id: &str) -> Result<(), Answer> {
-        let all = self.accounts.len();
-        self.accounts.retain(|account| account.id != id);
-        if self.accounts.len() == all { Err(not_found()) } else { Ok(()) }
+        let number = self.ids.remove(id).ok_or_else(not_found)?;
+        let account = self.numbered.remove(&number).ok_or_else(not_found)?;
+        self.usernames.remove(&account.username);
+        if let Some(email) = &account.email {
+            self.addresses.remove(email);
+        }
+        Ok(())
     }
 
     /// `client` is the only one there is, and `redirects` begins every address that it may lead back to.

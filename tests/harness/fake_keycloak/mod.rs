@@ -108,6 +108,11 @@ impl FakeKeycloak {
         self.service.requests(endpoint)
     }
 
+    /// How many came.
+    pub fn count(&self, endpoint: Endpoint) -> usize {
+        self.service.count(endpoint)
+    }
+
     pub fn users(&self) -> Vec<Account> {
         self.service.accounts().all()
     }

@@ -1,6 +1,6 @@
 //! What was asked: which endpoint, about whom, by whom.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 
 use axum::{
     body::to_bytes,
@@ -9,7 +9,7 @@ use axum::{
 };
 use url::form_urlencoded;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// `POST /realms/{realm}/protocol/openid-connect/token`
     Token,
@@ -43,6 +43,9 @@ pub struct Request {
     pub query: HashMap<String, String>,
     pub headers: HeaderMap,
     pub body: String,
+    pub came: Instant,
+    /// How many were at this endpoint when it came, itself included.
+    pub at_once: usize,
     pub(super) host: String,
     pub(super) bearer: Option<String>,
     basic: Option<(String, String)>,
@@ -64,6 +67,8 @@ impl Request {
             bearer: authorization.strip_prefix("Bearer ").map(str::to_owned),
             basic: basic_login(&authorization),
             body: String::from_utf8_lossy(&body).into_owned(),
+            came: Instant::now(),
+            at_once: 1,
             headers: head.headers,
         }
     }

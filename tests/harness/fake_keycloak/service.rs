@@ -1,6 +1,7 @@
 //! What becomes of a request: written down, perhaps stopped, perhaps hit by a fault, perhaps answered.
 
 use std::{
+    collections::HashMap,
     future::pending,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -21,6 +22,8 @@ pub(super) struct Service {
     faults: Mutex<Faults>,
     gates: Mutex<Gates>,
     requests: Mutex<Vec<Request>>,
+    /// How many are being answered.
+    crowds: Mutex<HashMap<Endpoint, usize>>,
     /// JWKs.
     keys: Mutex<Vec<Value>>,
 }
@@ -34,6 +37,7 @@ impl Service {
             faults: Mutex::default(),
             gates: Mutex::default(),
             requests: Mutex::default(),
+            crowds: Mutex::default(),
             keys: Mutex::default(),
         }
     }
@@ -62,8 +66,13 @@ impl Service {
         locked(&self.requests).iter().filter(|request| request.endpoint == endpoint).cloned().collect()
     }
 
+    pub(super) fn count(&self, endpoint: Endpoint) -> usize {
+        locked(&self.requests).iter().filter(|request| request.endpoint == endpoint).count()
+    }
+
     /// `None`: the connection ends without an answer.
-    pub(super) async fn answer(&self, request: Request) -> Option<Answer> {
+    pub(super) async fn answer(&self, mut request: Request) -> Option<Answer> {
+        let _stay = self.enter(&mut request);
         locked(&self.requests).push(request.clone());
         let before_effect = self.gates().stop_before_effect(request.endpoint);
         before_effect.wait().await;
@@ -83,6 +92,14 @@ impl Service {
         let before_answer = self.gates().stop_before_answer(request.endpoint);
         before_answer.wait().await;
         (!matches!(fault, Some(Fault::DropAfterEffect))).then_some(answer)
+    }
+
+    fn enter(&self, request: &mut Request) -> Stay<'_> {
+        let mut crowds = locked(&self.crowds);
+        let crowd = crowds.entry(request.endpoint).or_default();
+        *crowd += 1;
+        request.at_once = *crowd;
+        Stay { crowds: &self.crowds, endpoint: request.endpoint }
     }
 
     fn effect(&self, request: &Request) -> Result<Answer, Answer> {
@@ -187,6 +204,20 @@ impl Service {
             return self.accounts().get(id).ok().map(|account| account.username.clone());
         }
         body["username"].as_str().map(str::to_owned).or_else(|| request.query.get("username").cloned())
+    }
+}
+
+/// From a request to its answer.
+struct Stay<'a> {
+    crowds: &'a Mutex<HashMap<Endpoint, usize>>,
+    endpoint: Endpoint,
+}
+
+impl Drop for Stay<'_> {
+    fn drop(&mut self) {
+        if let Some(crowd) = locked(self.crowds).get_mut(&self.endpoint) {
+            *crowd -= 1;
+        }
     }
 }
 
