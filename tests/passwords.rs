@@ -14,6 +14,7 @@ use crate::harness::{
     mail_catcher::MailCatcher,
     mailbox::Mail,
     own_name::own_name,
+    process::Binary,
     proxy::Proxy,
     reserved_port::ReservedPort,
     set_up_pages::{confirm_address, set_password},
@@ -148,7 +149,10 @@ async fn whoever_asks_for_a_mail_before_the_first_has_left_sets_a_password() {
 async fn without_redis_a_password_is_refused_and_everybody_else_is_registered() {
     let (keycloak, nobody) = (FakeKeycloak::start().await, ReservedPort::new());
     let address = format!("redis://127.0.0.1:{}/", nobody.number());
-    let system = plan(keycloak.access(), 0).set("REDIS_URL", &address).start().await;
+    let plan = plan(keycloak.access(), 0).set("REDIS_URL", &address).set("LOG_FORMAT", "json");
+    let system = plan.start().await;
+    let api = Binary::api().envs(system.settings()).start();
+    let system = system.by_way_of(&api).await;
     let username = name();
 
     let answer = send(&system, &body(&username, CHOSEN)).await;
@@ -156,6 +160,7 @@ async fn without_redis_a_password_is_refused_and_everybody_else_is_registered() 
     assert_eq!(answer.headers()["retry-after"], "5");
     let (status, problem): (_, Value) = (answer.status(), answer.json().await.expect("a problem document"));
     assert_eq!((status, problem["code"].as_str()), (StatusCode::SERVICE_UNAVAILABLE, Some("password_unavailable")));
+    api.until_output_has(r#""code":"password_unavailable""#).await;
     let user = system.register_as(&username).await;
     system.until_complete(&user).await;
     assert_eq!(state(&system, &user).await, Value::Null);

@@ -14,7 +14,10 @@ use crate::{
     harness::{
         eventually::eventually,
         fake_keycloak::{Endpoint, FakeKeycloak},
+        metrics::metric_of_all,
+        process::Binary,
         rabbit::Probe,
+        reserved_port::ReservedPort,
         system::{PATIENCE, System},
         witness::{Beyond, Witness},
     },
@@ -121,7 +124,7 @@ async fn an_event_of_a_version_that_nobody_knows() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_event_comes_ten_times_to_four_workers() {
     let keycloak = FakeKeycloak::start().await;
-    let (mut system, probe) = without_worker(&keycloak).await;
+    let (system, probe) = without_worker(&keycloak).await;
     let witness = Witness::of(&system);
     let users = witness.register(&system.api_url(), &witness.usernames(12)).await;
     for _ in 0..10 {
@@ -129,12 +132,25 @@ async fn every_event_comes_ten_times_to_four_workers() {
             probe.publish("usher.events", "user.created", &created(user.id, 1), BasicProperties::default()).await;
         }
     }
-    for _ in 0..4 {
-        system.start_worker().await;
-    }
+    let ports = [(); 4].map(|()| ReservedPort::new());
+    let start = |ops: &ReservedPort| {
+        Binary::worker().envs(system.settings()).env("WORKER_OPS_LISTEN", ops.address().to_string()).start()
+    };
+    let mut workers = ports.each_ref().map(start);
     let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
     assert_eq!((report.provisioned, report.mails), (12, 12), "{report}");
-    assert_eq!(keycloak.requests(Endpoint::CreateUser).len(), 12, "nobody even tried twice");
+    assert_eq!(keycloak.count(Endpoint::CreateUser), 12, "nobody even tried twice");
+    let runs = async |outcome: &str| metric_of_all(&ports, "usher_provisioning_runs_total", &[outcome]).await;
+    // Ten copies, and the event itself.
+    let wanted = (12, 120);
+    eventually("an operator sees the duplicates", PATIENCE, async || {
+        let seen = (runs(r#"outcome="done""#).await, runs(r#"outcome="not_ours""#).await);
+        if seen == wanted { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    for worker in &mut workers {
+        assert!(worker.stop().await.success());
+    }
     system.stop().await;
 }
 

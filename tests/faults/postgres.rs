@@ -11,8 +11,9 @@ use crate::harness::{
     eventually::eventually,
     fake_keycloak::{Endpoint, FakeKeycloak},
     http,
+    metrics::metric,
     own_postgres::OwnPostgres,
-    process::Binary,
+    process::{Binary, Process},
     rabbit::Vhost,
     reserved_port::ReservedPort,
     system::{PATIENCE, Plan, System},
@@ -119,10 +120,27 @@ async fn refuse_no_more(system: &System) {
     system.pool().execute("DROP TRIGGER refuse ON users").await.expect("the table is ours");
 }
 
+/// Registers by way of an api of its own process, which an operator can look at.
+async fn behind_an_api(system: System) -> (System, Process, ReservedPort) {
+    let ops = ReservedPort::new();
+    let api = Binary::api().envs(system.settings()).env("LOG_FORMAT", "json");
+    let api = api.env("API_OPS_LISTEN", ops.address().to_string()).start();
+    (system.by_way_of(&api).await, api, ops)
+}
+
+/// So many registrations were answered 503, and the api has said why.
+async fn operator_sees(api: &Process, ops: &ReservedPort, unavailable: usize, why: &str) {
+    let counted = metric(ops, "usher_registrations_total", &[r#"outcome="unavailable""#]).await;
+    assert_eq!(usize::try_from(counted), Ok(unavailable));
+    let output = api.output();
+    let told = output.lines().filter(|line| line.contains("a request could not be answered") && line.contains(why));
+    assert_eq!(told.count(), unavailable, "{output}");
+}
+
 /// While every write to `users` fails so, nobody is registered and nobody is half registered; those who are there wait.
 async fn refuses_writes(state: &str, answered: u16) {
     let keycloak = FakeKeycloak::start().await;
-    let system = Plan::on(keycloak.access()).start().await;
+    let (system, mut process, ops) = behind_an_api(Plan::on(keycloak.access()).start().await).await;
     let witness = Witness::of(&system);
     let names = witness.usernames(9);
     let api = system.api_url();
@@ -142,11 +160,13 @@ async fn refuses_writes(state: &str, answered: u16) {
     .await
     .expect("the rows can be counted");
     assert_eq!((users, events), (3, 0), "no half of anybody");
+    operator_sees(&process, &ops, 3, "injected").await;
     refuse_no_more(&system).await;
 
     witness.register(&api, &names[3..]).await;
     let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
     assert_eq!((report.provisioned, report.mails), (9, 9), "{report}");
+    assert!(process.stop().await.success());
     system.stop().await;
 }
 
@@ -154,7 +174,7 @@ async fn refuses_writes(state: &str, answered: u16) {
 #[tokio::test]
 async fn every_connection_is_taken() {
     let keycloak = FakeKeycloak::start().await;
-    let system = Plan::on(keycloak.access()).start().await;
+    let (system, mut api, ops) = behind_an_api(Plan::on(keycloak.access()).start().await).await;
     let witness = Witness::of(&system);
     let names = witness.usernames(12);
     let mut forgotten = system.pool().begin().await.expect("a transaction");
@@ -162,13 +182,18 @@ async fn every_connection_is_taken() {
 
     let addresses = names.iter().map(|name| format!("{name}@example.org")).collect::<Vec<_>>();
     let tries = names.iter().zip(&addresses).take(8).map(|(name, address)| system.try_register(name, address));
-    let answers = join_all(tries).await;
+    let connections = [r#"pool_name="requests""#, r#"state="used""#];
+    let all_taken = async || metric(&ops, "db_client_connection_count", &connections).await >= 5;
+    let seen = eventually("an operator sees that all are used", PATIENCE, all_taken);
+    let (answers, ()) = tokio::join!(join_all(tries), seen);
     assert!(answers.iter().all(|status| *status == 503), "{answers:?}");
+    operator_sees(&api, &ops, 8, "the database").await;
     forgotten.rollback().await.expect("the lock can be left");
 
     witness.register(&system.api_url(), &names).await;
     let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
     assert_eq!(report.provisioned, 12, "{report}");
+    assert!(api.stop().await.success());
     system.stop().await;
 }
 

@@ -2,16 +2,23 @@
 //!
 //! What happens to one that dies at a given step stands in `crash_points`, and to one that sleeps in `lease`.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use sqlx::Executor as _;
+use tempfile::TempDir;
 
 use super::scene::{Scene, count};
 use crate::harness::{
     eventually::eventually,
     fake_keycloak::FakeKeycloak,
+    metrics::metric_of_all,
     process::{Binary, Process},
     reserved_port::ReservedPort,
     system::{PATIENCE, Plan, System},
@@ -167,11 +174,16 @@ async fn the_api_is_replaced_under_load() {
 #[tokio::test]
 async fn two_replicas_race_for_the_same_names() {
     let keycloak = FakeKeycloak::start().await;
-    let system = Plan::on(keycloak.access()).start().await;
+    let system = Plan::on(keycloak.access()).set("LOG_FORMAT", "json").start().await;
     let witness = Witness::of(&system);
     let names = witness.usernames(10);
-    let port = ReservedPort::new();
-    let other = api(&system, &port);
+    let ports = [(); 3].map(|()| ReservedPort::new());
+    let [port, ops @ ..] = &ports;
+    let watched =
+        |ops: &ReservedPort| Binary::api().envs(system.settings()).env("API_OPS_LISTEN", ops.address().to_string());
+    let (one, other) =
+        (watched(&ops[0]).start(), watched(&ops[1]).env("API_LISTEN", port.address().to_string()).start());
+    let system = system.by_way_of(&one).await;
     other.until_output_has("accepting registrations").await;
     let replica = format!("http://{}", port.address());
     let rivals = join_all(names.iter().map(async |name| {
@@ -181,9 +193,12 @@ async fn two_replicas_race_for_the_same_names() {
     }))
     .await;
     assert!(rivals.iter().all(|(ours, theirs)| ours != theirs), "exactly one has each name: {rivals:?}");
+    let counted = async |outcome: &str| metric_of_all(ops, "usher_registrations_total", &[outcome]).await;
+    let seen = (counted(r#"outcome="created""#).await, counted(r#"outcome="taken""#).await);
+    assert_eq!(seen, (10, 10), "an operator sees both");
     let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
     assert_eq!((report.provisioned, report.mails), (10, 10), "{report}");
-    drop(other);
+    drop((one, other));
     system.stop().await;
 }
 
@@ -211,10 +226,59 @@ async fn workers_live_in_another_time() {
     assert_eq!((report.provisioned, report.mails, report.duplicate_mails), (20, 20, 0), "{report}");
     let odd = count(&system, "abs(extract(epoch FROM mail_sent_at - created_at)) > 600 OR claim_no <> 1").await;
     assert_eq!(odd, 0, "nobody was taken over, and no time of theirs is in a row");
-    for worker in &mut workers {
+    for (worker, hours) in workers.iter_mut().zip([1, -1]) {
+        assert!(tells_the_time_with(worker, hours), "an operator sees it in its log:\n{}", worker.output());
         assert!(worker.stop().await.success());
     }
     system.stop().await;
+}
+
+/// Whether a line of its log is so many hours off.
+fn tells_the_time_with(worker: &Process, hours: i64) -> bool {
+    let output = worker.output();
+    let lines = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let times = lines.filter_map(|line| line["timestamp"].as_str()?.parse::<DateTime<Utc>>().ok());
+    times.into_iter().any(|time| (time - Utc::now() - TimeDelta::hours(hours)).abs() < TimeDelta::minutes(10))
+}
+
+/// Somebody sets a worker's clock, forward and far back, while it is at work.
+#[tokio::test]
+async fn a_workers_clock_jumps() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).workers(0).start().await;
+    let (clock, folder) = clock();
+    let worker = Binary::worker().envs(system.settings()).env("RUST_LOG", "info,milestone=debug");
+    let worker =
+        worker.env("LD_PRELOAD", faketime()).env("FAKETIME_TIMESTAMP_FILE", &clock).env("FAKETIME_NO_CACHE", "1");
+    let scene = Scene::with_worker(worker.env("FAKETIME_DONT_FAKE_MONOTONIC", "1"), system, keycloak);
+    scene.serve(5).await;
+    for hours in [1, -1] {
+        let users = scene.register(5).await;
+        set(&clock, hours);
+        scene.until_complete(&users).await;
+        scene.serve(5).await;
+        assert!(tells_the_time_with(&scene.worker, hours), "an operator sees it in its log");
+    }
+    let odd = count(&scene.system, "abs(extract(epoch FROM mail_sent_at - created_at)) > 600 OR claim_no <> 1").await;
+    assert_eq!(odd, 0, "nobody was taken over, and no time of its own is in a row");
+    let report = scene.all_is_well().await;
+    assert_eq!((report.provisioned, report.mails), (25, 25), "{report}");
+    drop(folder);
+}
+
+/// A file that a clock goes by, and the folder that it lies in.
+fn clock() -> (PathBuf, TempDir) {
+    let folder = TempDir::new().expect("a folder");
+    let clock = folder.path().join("clock");
+    set(&clock, 0);
+    (clock, folder)
+}
+
+/// In one move: somebody is always reading.
+fn set(clock: &Path, hours: i64) {
+    let next = clock.with_extension("next");
+    fs::write(&next, format!("{:+}\n", hours * 3600)).expect("the folder takes files");
+    fs::rename(next, clock).expect("the folder takes files");
 }
 
 /// Of Debian's package `libfaketime`, in the directory of the machine's kind.

@@ -11,6 +11,7 @@ use crate::{
         eventually::eventually,
         fake_keycloak::{Endpoint, FakeKeycloak, Gate},
         http,
+        metrics::metric,
         process::Binary,
         proxy::Proxy,
         reserved_port::ReservedPort,
@@ -18,6 +19,8 @@ use crate::{
     },
 };
 
+/// The label of registrations.
+const REGISTER: &str = r#"http_route="/users/register""#;
 /// Three seconds, and what a busy machine adds.
 const SOON: Duration = Duration::from_secs(5);
 
@@ -106,11 +109,17 @@ async fn a_slow_line_to_postgresql() {
     let plan = Plan::on(keycloak.access()).set("LOG_FORMAT", "json").set("PROVISION_LEASE", "1m");
     let system = plan.workers(0).start().await;
     let line = Proxy::start(&system.database.url()).await;
-    let api = Binary::api().envs(system.settings()).env("DATABASE_URL", line.url()).start();
+    let ops = ReservedPort::new();
+    let api = Binary::api().envs(system.settings()).env("DATABASE_URL", line.url());
+    let api = api.env("API_OPS_LISTEN", ops.address().to_string()).start();
     let system = system.by_way_of(&api).await;
     let worker = Binary::worker().envs(system.settings()).env("DATABASE_URL", line.url());
     let scene = Scene::with_worker(worker, system, keycloak);
     scene.serve(3).await;
 
     scene.goes_on_slowly(&line, Duration::from_millis(50), "the database does not answer").await;
+    let name = "http_server_request_duration_seconds";
+    let all = metric(&ops, &format!("{name}_count"), &[REGISTER]).await;
+    let quick = metric(&ops, &format!("{name}_bucket"), &[REGISTER, r#"le="0.05""#]).await;
+    assert!(all >= quick + 5, "{quick} of {all} registrations are told to have been quick");
 }
