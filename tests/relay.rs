@@ -355,7 +355,7 @@ async fn messages_are_what_the_asyncapi_document_says() {
     system.stop().await;
 }
 
-fn assert_conforms(message: &Message, event_type: &str) {
+pub(crate) fn assert_conforms(message: &Message, event_type: &str) {
     let document: Value =
         serde_json::from_str(include_str!("../docs/asyncapi.json")).expect("the AsyncAPI document is JSON");
     let description = &document["components"]["messages"][event_type];

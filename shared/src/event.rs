@@ -18,6 +18,8 @@ pub enum EventType {
     PasswordSetupRequested,
     /// A user was given up until an operator looks.
     UserParked,
+    /// An operator has looked, and has the user tried again.
+    UserReplayed,
 }
 
 impl EventType {
@@ -27,6 +29,7 @@ impl EventType {
             Self::UserCreated => "user.created",
             Self::PasswordSetupRequested => "user.password-setup-requested",
             Self::UserParked => "user.parked",
+            Self::UserReplayed => "user.replayed",
         }
     }
 }

@@ -14,7 +14,11 @@ use tracing_appender::{
     rolling::{InitError, RollingFileAppender, Rotation},
 };
 use tracing_subscriber::{
-    EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt as _, registry::LookupSpan, util::SubscriberInitExt as _,
+    EnvFilter, Layer,
+    filter::{FilterExt as _, filter_fn},
+    layer::SubscriberExt as _,
+    registry::LookupSpan,
+    util::SubscriberInitExt as _,
 };
 
 use crate::{
@@ -25,6 +29,9 @@ use crate::{
 /// The target of the lines that mark how far a user has come (`committed`, `published`, `consumed`,
 /// `keycloak_user_created`, `synced`, `mail_accepted`).
 pub const MILESTONE: &str = "milestone";
+
+/// The target of the lines that say what an operator did.
+pub const AUDIT: &str = "audit";
 
 /// `LOG_*`
 #[derive(Debug, Default, Deserialize)]
@@ -112,6 +119,12 @@ impl Drop for Telemetry {
     }
 }
 
+/// Keeps the log of a command flowing; dropping it flushes it.
+#[must_use = "the log stops when it is dropped"]
+pub struct AnswerLog {
+    _file: WorkerGuard,
+}
+
 /// Starts logging, tracing and measuring for this process; `service` is `usher-api` or `usher-worker`.
 pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
     let resource = Resource::builder().with_service_name(service).build();
@@ -127,6 +140,22 @@ pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetr
         .with(to_file)
         .try_init()?;
     Ok(Telemetry { traces, metrics, _file: guard })
+}
+
+/// For a command whose answer goes to stdout: logs go to stderr and into the file, and what an operator did
+/// ([`AUDIT`]) is told whatever `RUST_LOG` says.
+pub fn start_beside_an_answer(config: &TelemetryConfig) -> Result<AnswerLog, TelemetryError> {
+    let (file, guard) = tracing_appender::non_blocking(log_file(config)?);
+    let to_file = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(file);
+    // Whoever reads stderr may have gone, which nobody is to be told on stderr.
+    let to_stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let told = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let told = told.or(filter_fn(|metadata| metadata.target() == AUDIT));
+    tracing_subscriber::registry()
+        .with(filter_fn(is_fit_to_be_told))
+        .with(to_file.and_then(to_stderr).with_filter(told))
+        .try_init()?;
+    Ok(AnswerLog { _file: guard })
 }
 
 /// The targets of our own code, which may tell everything it does.

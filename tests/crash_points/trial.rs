@@ -207,10 +207,10 @@ impl Trial {
                 self.realm.delete_user(stranger).await;
             }
         }
-        let replayed = "UPDATE users SET parked_at = NULL, parked_reason = NULL, attempts = 0, last_error = NULL,
-                               next_attempt_at = now() WHERE parked_reason = 'conflict'";
-        let replayed = sqlx::query(replayed).execute(self.system.pool()).await.expect("the rows can be written");
-        assert_eq!(replayed.rows_affected(), USERS as u64);
+        let replay = Binary::worker().args(&["parked", "replay", "--all", "--reason", "conflict", "--json"]);
+        let replayed = replay.envs(self.system.settings()).finish().await;
+        assert_eq!(replayed.code, Some(0), "{}", replayed.stderr);
+        assert_eq!(replayed.stdout.lines().count(), USERS, "{}", replayed.stdout);
     }
 
     async fn lay_a_dead_letter(&self) {

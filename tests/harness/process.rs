@@ -64,6 +64,12 @@ impl Binary {
     }
 
     #[must_use]
+    pub fn args(mut self, arguments: &[&str]) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
@@ -73,6 +79,34 @@ impl Binary {
     pub fn envs<N: AsRef<OsStr>, V: AsRef<OsStr>>(mut self, variables: impl IntoIterator<Item = (N, V)>) -> Self {
         self.command.envs(variables);
         self
+    }
+
+    /// Runs a command to its end.
+    pub async fn finish(self) -> Finished {
+        self.finish_into(Stdio::piped()).await
+    }
+
+    /// Runs it with a reader of its answer who has gone already: `| head -0`.
+    pub async fn finish_unread(self) -> Finished {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        self.finish_into(writer.into()).await
+    }
+
+    async fn finish_into(mut self, stdout: Stdio) -> Finished {
+        let directory = TempDir::new().expect("a directory to run in");
+        self.command.current_dir(directory.path()).stdout(stdout).stderr(Stdio::piped());
+        let child = self.command.spawn().unwrap_or_else(|error| panic!("{} does not start: {error}", self.name));
+        let ended = timeout(LONGEST_STOP, child.wait_with_output()).await;
+        let ended = ended.unwrap_or_else(|_| panic!("{} goes on for {LONGEST_STOP:?}", self.name));
+        let ended = ended.expect("a child is waited for");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Finished {
+            code: ended.status.code(),
+            stdout: text(&ended.stdout),
+            stderr: text(&ended.stderr),
+            log: fs::read_to_string(directory.path().join(LOG)).unwrap_or_default(),
+        }
     }
 
     pub fn start(mut self) -> Process {
@@ -87,6 +121,17 @@ impl Binary {
 }
 
 const OUTPUT: &str = "output";
+/// Where the binaries log.
+const LOG: &str = "logs/user_log.log";
+
+/// A command that has come to its end.
+pub struct Finished {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    /// What it wrote into its log file.
+    pub log: String,
+}
 
 /// Beside the test binary, which lies in `deps/`.
 fn path_of(name: &str) -> PathBuf {

@@ -217,6 +217,13 @@ impl System {
         lifecycle
     }
 
+    /// Ends the workers, as a SIGTERM would.
+    pub async fn stop_workers(&mut self) {
+        for lifecycle in self.workers.drain(..) {
+            assert!(lifecycle.stop().await, "a task ended that must not");
+        }
+    }
+
     /// The environment of a binary that belongs to this system.
     pub fn settings(&self) -> &BTreeMap<String, String> {
         &self.settings

@@ -6,6 +6,7 @@
 //! the events missed. What can go wrong is judged in [`outcome`], with the [`evidence`] of other users; a [`breaker`]
 //! keeps everybody away from a downstream that is down; [`insist`] writes down what was done although the database
 //! stumbles; [`settle`] tells the broker what became of a message; [`census`] counts who waits, for the [`metrics`].
+//! What a human does by hand is an [`operator`]'s command.
 
 pub mod relay;
 
@@ -30,6 +31,7 @@ pub mod census;
 pub mod config;
 pub mod health;
 pub mod metrics;
+pub mod operator;
 
 use std::{future::Future, net::SocketAddr, sync::Arc};
 

@@ -104,7 +104,7 @@ async fn publish(channel: &Channel, dead_queue: &str, delivery: &Delivery, reaso
     Ok(within("confirm a dead letter", confirm).await? == Confirmation::Ack(None))
 }
 
-async fn ack(delivery: &Delivery) -> Result<bool, BrokerError> {
+pub(crate) async fn ack(delivery: &Delivery) -> Result<bool, BrokerError> {
     ConsumerBeforeAck.pass();
     let acked = within("acknowledge a message", delivery.ack(BasicAckOptions::default())).await;
     ConsumerAcked.pass();

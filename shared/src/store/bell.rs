@@ -44,7 +44,8 @@ impl Bell {
     }
 }
 
-async fn notify(pool: &PgPool) -> Result<(), StoreError> {
+/// Rings once, by itself.
+pub async fn notify(pool: &PgPool) -> Result<(), StoreError> {
     within("ring the bell", sqlx::query!("SELECT pg_notify($1, '')", CHANNEL).execute(pool)).await?;
     Ok(())
 }

@@ -8,6 +8,8 @@ pub mod durability;
 pub mod idempotency_keys;
 pub mod mail_requests;
 pub mod outbox;
+pub mod parked;
+pub mod person;
 pub mod provisioning;
 pub mod registrations;
 mod trust;

@@ -41,6 +41,8 @@ pub enum BrokerError {
     Lost,
     #[error("the broker takes no messages at the moment (memory or disk alarm)")]
     Blocked,
+    #[error("the broker did not take a message for {queue}")]
+    NotTaken { queue: &'static str },
     #[error("the broker ended the consumer; was its queue deleted?")]
     ConsumerEnded,
 }

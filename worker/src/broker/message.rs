@@ -1,6 +1,8 @@
 //! Events as AMQP messages: CloudEvents 1.0 in binary mode (`docs/asyncapi.json`).
 
-use chrono::SecondsFormat;
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SecondsFormat, Utc};
 use lapin::{
     BasicProperties,
     message::Delivery,
@@ -14,6 +16,9 @@ use shared::{
 
 /// Persistent: survives a restart of the broker even where a queue is not replicated.
 const PERSISTENT: u8 = 2;
+
+/// The header of a dead letter that says why it is one.
+const REASON: &str = "x-usher-reason";
 
 /// The properties and the body of an event.
 pub fn encode(event: &OutboxEvent) -> (BasicProperties, Vec<u8>) {
@@ -81,18 +86,58 @@ fn undecodable(error: serde_json::Error) -> Undecodable {
 }
 
 fn trace_context(properties: &BasicProperties) -> TraceContext {
-    TraceContext::read(|name| match properties.headers().as_ref()?.inner().get(name)? {
+    TraceContext::read(|name| text(properties, name))
+}
+
+/// A header that is a text.
+fn text<'a>(properties: &'a BasicProperties, name: &str) -> Option<&'a str> {
+    match properties.headers().as_ref()?.inner().get(name)? {
         AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
         AMQPValue::ShortString(text) => Some(text.as_str()),
         _ => None,
-    })
+    }
 }
 
 /// The properties of a dead letter: those of the original, and why it is one. Without the expiration, as the broker
 /// itself does it: the letter must not vanish before somebody has looked at it.
 pub fn with_reason(properties: &BasicProperties, reason: &str) -> BasicProperties {
     let mut headers = properties.headers().clone().unwrap_or_default();
-    headers.insert(ShortString::from("x-usher-reason"), AMQPValue::LongString(reason.into()));
+    headers.insert(ShortString::from(REASON), AMQPValue::LongString(reason.into()));
+    carried(over(properties, headers), properties.user_id().as_ref(), BasicProperties::with_user_id)
+}
+
+/// The properties that a dead letter had before it was one. Without the login of its sender: the broker takes it from
+/// nobody else.
+pub fn without_reason(letter: &BasicProperties) -> BasicProperties {
+    let added = |name: &str| {
+        [REASON, "x-death", "x-delivery-count"].contains(&name)
+            || ["x-first-death-", "x-last-death-"].iter().any(|prefix| name.starts_with(prefix))
+    };
+    let headers = letter.headers().clone().unwrap_or_default();
+    let kept = headers.inner().iter().filter(|(name, _)| !added(name.as_str()));
+    over(letter, kept.map(|(name, value)| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>().into())
+}
+
+/// Why a letter is dead: our own words, or the broker's code when its queue dead-lettered it by itself.
+pub fn reason(letter: &BasicProperties) -> Option<&str> {
+    text(letter, REASON).or_else(|| text(letter, "x-first-death-reason"))
+}
+
+/// The type of the event, as the sender has it.
+pub fn event_type(properties: &BasicProperties) -> Option<&str> {
+    text(properties, "cloudEvents_type").or_else(|| properties.kind().as_ref().map(ShortString::as_str))
+}
+
+/// When it happened, as the sender has it.
+pub fn happened_at(properties: &BasicProperties) -> Option<DateTime<Utc>> {
+    let precise = text(properties, "cloudEvents_time").and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+    precise
+        .map(|time| time.to_utc())
+        .or_else(|| DateTime::from_timestamp(i64::try_from((*properties.timestamp())?).ok()?, 0))
+}
+
+/// Everything but the headers, which are given, the expiration and the sender.
+fn over(properties: &BasicProperties, headers: FieldTable) -> BasicProperties {
     let letter = BasicProperties::default().with_headers(headers).with_delivery_mode(PERSISTENT);
     let letter = carried(letter, properties.content_type().as_ref(), BasicProperties::with_content_type);
     let letter = carried(letter, properties.content_encoding().as_ref(), BasicProperties::with_content_encoding);
@@ -102,7 +147,6 @@ pub fn with_reason(properties: &BasicProperties, reason: &str) -> BasicPropertie
     let letter = carried(letter, properties.message_id().as_ref(), BasicProperties::with_message_id);
     let letter = carried(letter, properties.timestamp().as_ref(), BasicProperties::with_timestamp);
     let letter = carried(letter, properties.kind().as_ref(), BasicProperties::with_type);
-    let letter = carried(letter, properties.user_id().as_ref(), BasicProperties::with_user_id);
     carried(letter, properties.app_id().as_ref(), BasicProperties::with_app_id)
 }
 
@@ -119,7 +163,6 @@ fn carried<T: Clone>(
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
     use uuid::Uuid;
 
     use super::*;

@@ -16,7 +16,7 @@ use super::connection::{BrokerError, within};
 pub const EVENTS: &str = "usher.events";
 /// Messages that could not be understood, by the name of their dead queue.
 pub const DEAD: &str = "usher.dead";
-/// Events about users who wait for an operator. Filled, never consumed by us: its depth is the alarm.
+/// Events about users who wait for an operator. Its depth is the alarm; a replay takes its user's out.
 pub const PARKED: &str = "usher.parked";
 
 /// A queue that workers consume, and its dead queue.
@@ -24,15 +24,19 @@ pub const PARKED: &str = "usher.parked";
 pub struct WorkQueue {
     pub name: &'static str,
     pub dead: &'static str,
-    event: EventType,
+    events: &'static [EventType],
 }
 
 pub const WORK_QUEUES: [WorkQueue; 2] = [
-    WorkQueue { name: "usher.user-created", dead: "usher.user-created.dead", event: EventType::UserCreated },
+    WorkQueue {
+        name: "usher.user-created",
+        dead: "usher.user-created.dead",
+        events: &[EventType::UserCreated, EventType::UserReplayed],
+    },
     WorkQueue {
         name: "usher.password-setup-requested",
         dead: "usher.password-setup-requested.dead",
-        event: EventType::PasswordSetupRequested,
+        events: &[EventType::PasswordSetupRequested],
     },
 ];
 
@@ -52,7 +56,9 @@ pub async fn declare(connection: &Connection) -> Result<(), BrokerError> {
         declare_queue(&channel, queue.dead, quorum()).await?;
         bind(&channel, queue.dead, DEAD, queue.dead).await?;
         declare_queue(&channel, queue.name, quorum_with_dead_letters(queue.dead)).await?;
-        bind(&channel, queue.name, EVENTS, queue.event.as_str()).await?;
+        for event in queue.events {
+            bind(&channel, queue.name, EVENTS, event.as_str()).await?;
+        }
     }
     declare_queue(&channel, PARKED, quorum()).await?;
     bind(&channel, PARKED, EVENTS, EventType::UserParked.as_str()).await?;

@@ -4,6 +4,7 @@ pub mod breaker;
 pub mod broker;
 pub mod keycloak;
 pub mod mail;
+pub mod operator;
 pub mod process;
 pub mod provision;
 pub mod relay;

@@ -9,7 +9,7 @@ use crate::{
     smtp::error::{SmtpError, Step},
 };
 
-const MAIL_REFUSED: Verdict = Verdict::Park { reason: "mail_refused" };
+const MAIL_REFUSED: Verdict = Verdict::Park { reason: super::MAIL_REFUSED };
 
 pub(super) fn verdict(error: &MailError, circumstances: Circumstances) -> Verdict {
     match error {
@@ -24,7 +24,7 @@ pub(super) fn verdict(error: &MailError, circumstances: Circumstances) -> Verdic
 
 fn keycloaks_mail_verdict(error: &KeycloakError, circumstances: Circumstances) -> Verdict {
     match error {
-        KeycloakError::UserMissing { .. } => Verdict::Park { reason: "gone_in_keycloak" },
+        KeycloakError::UserMissing { .. } => Verdict::Park { reason: super::GONE_IN_KEYCLOAK },
         KeycloakError::Refused { detail, .. } if is_about_the_user(detail) => MAIL_REFUSED,
         KeycloakError::Unavailable { status: StatusCode::INTERNAL_SERVER_ERROR, .. } if circumstances.others_served => {
             Verdict::Retry

@@ -86,7 +86,7 @@ impl Failure {
         match self {
             Self::Account(error) => account_verdict(error, circumstances),
             Self::Mail(error) => mail::verdict(error, circumstances),
-            Self::Conflict => Verdict::Park { reason: "conflict" },
+            Self::Conflict => Verdict::Park { reason: CONFLICT },
             Self::BudgetSpent => Verdict::Park { reason: BUDGET_SPENT },
             Self::MailPaced { wait } => Verdict::Snooze { at_least: Some(*wait) },
             Self::OtherRealm { .. } | Self::MailPaused | Self::TooSlow { .. } | Self::LeaseTooShort { .. } => SNOOZE,
@@ -155,14 +155,25 @@ impl Failure {
     }
 }
 
-/// The reason of a user for whom every attempt was used up.
+/// Somebody else has an account with this username or address.
+pub const CONFLICT: &str = "conflict";
+/// Keycloak refused to make the account, twice.
+pub const REFUSED: &str = "refused";
+/// There is nobody to mail: the mail server or Keycloak said so.
+pub const MAIL_REFUSED: &str = "mail_refused";
+/// The account was made, and has been deleted since.
+pub const GONE_IN_KEYCLOAK: &str = "gone_in_keycloak";
+/// Every attempt was used up.
 pub const BUDGET_SPENT: &str = "budget_spent";
+
+/// Why users are parked (`docs/operations.md` tells what to do about each).
+pub const REASONS: [&str; 5] = [CONFLICT, REFUSED, MAIL_REFUSED, GONE_IN_KEYCLOAK, BUDGET_SPENT];
 
 fn account_verdict(error: &KeycloakError, circumstances: Circumstances) -> Verdict {
     match error {
         // Everybody is refused alike: somebody changed the realm. Nobody is parked for that.
         KeycloakError::Refused { .. } if circumstances.others_alike => SNOOZE,
-        KeycloakError::Refused { .. } if circumstances.again => Verdict::Park { reason: "refused" },
+        KeycloakError::Refused { .. } if circumstances.again => Verdict::Park { reason: REFUSED },
         // The first time it may still turn out that everybody is.
         KeycloakError::Refused { .. } => Verdict::Retry,
         // Somebody has the name, and a moment later nobody does.

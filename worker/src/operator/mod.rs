@@ -1,0 +1,70 @@
+//! What an operator does by hand, a file for each subject.
+//!
+//! A command reads the sections of the worker's environment that it needs, and no others. Its answer goes to stdout, as a
+//! table or as JSON ([`answer`]); who did what to whom goes to the log ([`audit`]). Each may be repeated: what is done
+//! already stays as it is.
+
+pub mod answer;
+pub mod audit;
+pub mod dead;
+pub mod mail;
+pub mod parked;
+pub mod parked_queue;
+pub mod person;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use shared::{
+    config::{ConfigError, DatabaseConfig, EXIT_USAGE},
+    store::{self, SessionLimits, StoreError},
+};
+use sqlx::PgPool;
+
+/// Exit code when there is nobody of that name: `EX_NOUSER` of sysexits.h.
+pub const EXIT_NOT_FOUND: u8 = 67;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Users who were given up, and giving them back
+    #[command(subcommand)]
+    Parked(parked::Command),
+    /// Messages that could not be understood
+    #[command(subcommand)]
+    Dead(dead::Command),
+    /// What the mails look like that we send ourselves
+    #[command(subcommand)]
+    Mail(mail::Command),
+}
+
+/// There is nobody of that name, so nothing was done.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no such user")]
+pub struct NoSuchUser;
+
+impl Command {
+    #[tokio::main(flavor = "current_thread")]
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Parked(command) => command.run().await,
+            Self::Dead(command) => command.run().await,
+            Self::Mail(command) => command.run(),
+        }
+    }
+}
+
+/// What a fault ends the process with.
+pub fn exit_code(fault: &anyhow::Error) -> ExitCode {
+    if fault.is::<ConfigError>() {
+        ExitCode::from(EXIT_USAGE)
+    } else if fault.is::<NoSuchUser>() {
+        ExitCode::from(EXIT_NOT_FOUND)
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// One connection, made when it is needed.
+fn connect(database: &DatabaseConfig) -> Result<PgPool, StoreError> {
+    store::connect(&database.url, 1, SessionLimits::WORKER, "usher-worker/operator")
+}
