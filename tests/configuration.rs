@@ -20,7 +20,7 @@ use shared::{
     config::{DatabaseSection, Environment, SweepSection, UsherSection},
     passwords::config::PasswordSection,
     redis::RedisSection,
-    telemetry::{LogSection, OtelSection},
+    telemetry::{LogSection, OtelSection, sampling::TracesSection},
 };
 use worker::config::{
     WorkerConfig,
@@ -49,6 +49,7 @@ fn the_example_names_every_variable_and_no_other() {
     known.extend(variables::<PasswordSection>(PasswordSection::PREFIX));
     known.extend(variables::<LogSection>(LogSection::PREFIX));
     known.extend(variables::<OtelSection>(OtelSection::PREFIX));
+    known.extend(variables::<TracesSection>(TracesSection::PREFIX));
     known.extend(variables::<ApiSection>(ApiSection::PREFIX));
     known.extend(variables::<TrustedSection>(TrustedSection::PREFIX));
     known.extend(variables::<CorsSection>(CorsSection::PREFIX));
@@ -140,7 +141,7 @@ async fn production_refuses_the_secrets_of_development() {
 }
 
 /// Names and values of `.env.example`, commented out or not.
-fn example() -> Vec<(String, String)> {
+pub(crate) fn example() -> Vec<(String, String)> {
     lines().into_iter().map(|(_, name, value)| (name, value)).collect()
 }
 

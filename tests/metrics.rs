@@ -18,16 +18,17 @@ use crate::harness::{
     system::{PATIENCE, Plan, System},
 };
 
-struct Scene {
+/// An api and a worker, both real, with a Keycloak that is not.
+pub(crate) struct Scene {
     keycloak: FakeKeycloak,
-    system: System,
+    pub(crate) system: System,
     _api: Process,
     _worker: Process,
     ops: [(&'static str, ReservedPort); 2],
 }
 
 impl Scene {
-    async fn set() -> Self {
+    pub(crate) async fn set() -> Self {
         let keycloak = FakeKeycloak::start().await;
         let system = Plan::on(keycloak.access()).workers(0).start().await;
         let ops = [("api", ReservedPort::new()), ("worker", ReservedPort::new())];
@@ -39,10 +40,16 @@ impl Scene {
         Self { keycloak, system, _api: api, _worker: worker, ops }
     }
 
+    /// Where one of the two answers operators.
+    pub(crate) fn ops(&self, binary: &str) -> String {
+        let (_, port) = self.ops.iter().find(|(name, _)| *name == binary).expect("one of the two");
+        port.address().to_string()
+    }
+
     /// What one of the two answers.
     async fn text(&self, binary: &str) -> String {
-        let (_, port) = self.ops.iter().find(|(name, _)| *name == binary).expect("one of the two");
-        let answer = http::client().get(format!("http://{}/metrics", port.address())).send().await.expect("it answers");
+        let url = format!("http://{}/metrics", self.ops(binary));
+        let answer = http::client().get(url).send().await.expect("it answers");
         assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
         answer.text().await.expect("it is text")
     }
@@ -65,7 +72,7 @@ fn names(text: &str) -> BTreeSet<String> {
 }
 
 /// The table, by binary.
-fn table() -> BTreeMap<String, BTreeSet<String>> {
+pub(crate) fn table() -> BTreeMap<String, BTreeSet<String>> {
     let mut table = BTreeMap::<String, BTreeSet<String>>::new();
     let text = fs::read_to_string(root().join("docs/metrics.md")).expect("the table is there");
     for row in text.lines().filter(|line| line.starts_with("| `")) {
@@ -106,6 +113,30 @@ async fn what_happens_is_counted() {
     scene.until("worker", "messaging_client_sent_messages_total{outcome=\"confirmed\"} 1").await;
     let text = [scene.text("worker").await, scene.text("api").await].concat();
     assert!(!text.contains(&user.username) && !text.contains(&user.id.to_string()), "{text}");
+}
+
+#[tokio::test]
+async fn who_waits_is_counted() {
+    let scene = Scene::set().await;
+    let taken = json!({ "username": "ada-lovelace", "email": "someone.else@example.org", "enabled": true });
+    scene.keycloak.create_user(&taken);
+    scene.keycloak.fail_next(Endpoint::SendMail, 1000, Fault::mail_failed());
+    let parked = scene.system.register_as("ada-lovelace").await;
+    scene.system.register().await;
+    scene.system.until_parked(&parked).await;
+    scene.until("worker", "usher_users_parked{reason=\"conflict\"} 1").await;
+    scene.until("worker", "usher_users_parked{reason=\"refused\"} 0").await;
+    scene.until("worker", "usher_users_waiting 1").await;
+    eventually("somebody waits for the first mail", PATIENCE, async || {
+        let text = scene.text("worker").await;
+        let waits = text.lines().find_map(|line| line.strip_prefix("usher_users_oldest_waiting_age_seconds "));
+        if waits.is_some_and(|waits| waits.parse().is_ok_and(|seconds: f64| seconds > 0.0)) {
+            Ok(())
+        } else {
+            Err(text)
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

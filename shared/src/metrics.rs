@@ -4,7 +4,7 @@
 //! A label has as many values as we have words for it. Who a user is, what an address holds, or which error it was, is
 //! never one.
 
-use std::{sync::LazyLock, time::Instant};
+use std::sync::LazyLock;
 
 use opentelemetry::{
     KeyValue, global,
@@ -13,7 +13,6 @@ use opentelemetry::{
 use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::{Resource, error::OTelSdkError, metrics::SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
-use reqwest::{RequestBuilder, Response};
 use sqlx::PgPool;
 
 /// The media type of [`text`], by Prometheus' exposition formats.
@@ -61,7 +60,12 @@ pub fn meter() -> Meter {
 
 /// An instrument for durations in seconds.
 pub fn duration(name: &'static str, description: &'static str) -> Histogram<f64> {
-    let boundaries = SECONDS.to_vec();
+    duration_within(name, description, &SECONDS)
+}
+
+/// The same for what has boundaries of its own.
+pub fn duration_within(name: &'static str, description: &'static str, boundaries: &[f64]) -> Histogram<f64> {
+    let boundaries = boundaries.to_vec();
     meter().f64_histogram(name).with_unit("s").with_description(description).with_boundaries(boundaries).build()
 }
 
@@ -87,23 +91,6 @@ pub fn by<const N: usize>(label: &'static str, values: [&'static str; N]) -> [Ve
 /// The one series of a counter without labels.
 pub const ALONE: [Vec<KeyValue>; 1] = [Vec::new()];
 
-/// Asks Keycloak, and measures how long it takes.
-pub async fn send(request: RequestBuilder) -> reqwest::Result<Response> {
-    static DURATION: LazyLock<Histogram<f64>> =
-        LazyLock::new(|| duration("http.client.request.duration", "Asking Keycloak"));
-    let (http, request) = request.build_split();
-    let request = request?;
-    let method = request.method().to_string();
-    let began = Instant::now();
-    let answer = http.execute(request).await;
-    let outcome = match &answer {
-        Ok(answer) => KeyValue::new("http.response.status_code", i64::from(answer.status().as_u16())),
-        Err(_) => KeyValue::new("error.type", "unreachable"),
-    };
-    DURATION.record(began.elapsed().as_secs_f64(), &[KeyValue::new("http.request.method", method), outcome]);
-    answer
-}
-
 /// Says what is running: a one, with the answer in its labels.
 pub fn tell_build(version: &'static str, commit: Option<&'static str>) {
     let gauge = meter().u64_gauge("usher.build.info").with_description("What is running").build();
@@ -112,8 +99,11 @@ pub fn tell_build(version: &'static str, commit: Option<&'static str>) {
 
 /// Measures a pool for as long as the process lives.
 pub fn watch_pool(pool: PgPool, name: &'static str) {
-    let meter = meter();
-    meter
+    let labels = [KeyValue::new("db.client.connection.pool.name", name)];
+    let most =
+        meter().u64_gauge("db.client.connection.max").with_description("Connections to PostgreSQL at most").build();
+    most.record(pool.options().get_max_connections().into(), &labels);
+    meter()
         .u64_observable_gauge("db.client.connection.count")
         .with_description("Connections to PostgreSQL")
         .with_callback(move |observer| {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use opentelemetry::{
     Context,
     propagation::{Extractor, Injector, TextMapPropagator as _},
+    trace::TraceContextExt as _,
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use serde::{Deserialize, Serialize};
@@ -19,8 +20,13 @@ pub struct TraceContext(HashMap<String, String>);
 impl TraceContext {
     /// The context of the span we are in; empty when nobody traces.
     pub fn current() -> Self {
+        Self::of(&Span::current())
+    }
+
+    /// The context of a span.
+    pub fn of(span: &Span) -> Self {
         let mut carrier = Self::default();
-        TraceContextPropagator::new().inject_context(&Span::current().context(), &mut carrier);
+        TraceContextPropagator::new().inject_context(&span.context(), &mut carrier);
         carrier
     }
 
@@ -35,11 +41,29 @@ impl TraceContext {
         self.0.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.headers().next().is_none()
+    }
+
     /// Makes this context the parent of `span`. One that is empty or broken leaves the span a root.
     pub fn adopt(&self, span: &Span) {
-        let context = TraceContextPropagator::new().extract_with_context(&Context::new(), self);
         // Fails only when the span was already started or nobody traces; both leave the trace as it is.
-        span.set_parent(context).ok();
+        span.set_parent(self.extract()).ok();
+    }
+
+    /// Links `span` to this context, of which it is no part. One that is empty, broken or of the span's own trace is
+    /// no link.
+    pub fn link(&self, span: &Span) {
+        let context = self.extract();
+        let (other, own) = (context.span().span_context().clone(), span.context());
+        if other.is_valid() && other.trace_id() != own.span().span_context().trace_id() {
+            span.add_link(other);
+        }
+    }
+
+    fn extract(&self) -> Context {
+        TraceContextPropagator::new().extract_with_context(&Context::new(), self)
     }
 }
 

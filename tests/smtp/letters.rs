@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
-use shared::{config::Environment, domain::user::UserId, store::provisioning::ClaimedUser};
+use shared::{
+    config::Environment, domain::user::UserId, store::provisioning::ClaimedUser, trace_context::TraceContext,
+};
 use worker::{
     config::{WorkerConfig, mail::MailVia, mail::OwnMail},
     mailer::{letter::Letter, template::Words},
@@ -141,6 +143,7 @@ fn somebody(text: &str, email: &str) -> ClaimedUser {
         password_waits: false,
         mail_wanted: 1,
         last_error: None,
+        cause: TraceContext::default(),
     }
 }
 

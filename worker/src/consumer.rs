@@ -19,7 +19,7 @@ use shared::{
 use sqlx::PgPool;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     broker::{
@@ -27,6 +27,7 @@ use crate::{
         message,
         topology::{self, WORK_QUEUES, WorkQueue},
     },
+    metrics,
     provisioner::{Provisioned, Provisioner},
     settle::{Settlement, Settler},
 };
@@ -116,8 +117,9 @@ impl Consumer {
 
     /// The life of one message.
     async fn work(self: Arc<Self>, queue: WorkQueue, delivery: Delivery) {
+        let _in_flight = metrics::in_flight();
         ConsumerDelivered.pass();
-        let span = tracing::info_span!("process", otel.kind = "consumer", messaging.destination.name = queue.name);
+        let span = span_of(queue, &delivery);
         let settlement = match message::decode(&delivery) {
             Ok(hint) => {
                 hint.trace_context.adopt(&span);
@@ -156,6 +158,20 @@ impl Consumer {
             }
         }
     }
+}
+
+/// One for each message, in the trace that the message brings.
+fn span_of(queue: WorkQueue, delivery: &Delivery) -> Span {
+    tracing::info_span!(
+        "process",
+        "otel.name" = format!("process {}", queue.name),
+        "otel.kind" = "consumer",
+        "messaging.system" = "rabbitmq",
+        "messaging.operation.name" = "process",
+        "messaging.operation.type" = "process",
+        "messaging.destination.name" = queue.name,
+        "messaging.rabbitmq.message.delivery_tag" = delivery.delivery_tag,
+    )
 }
 
 /// Consumes every work queue. A consumer that ends is an item too: its queue was deleted.

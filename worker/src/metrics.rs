@@ -1,21 +1,25 @@
 //! What a worker measures.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{
+    future::Future,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use chrono::Utc;
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, Gauge, Histogram},
+    metrics::{Counter, Gauge, Histogram, UpDownCounter},
 };
 use shared::{
-    metrics::{ALONE, by, counter, duration, meter, tell_build, watch_pool},
+    metrics::{ALONE, by, counter, duration, duration_within, meter, tell_build, watch_pool},
     store::{StoreError, census::Census, provisioning::ClaimedUser},
 };
 use sqlx::PgPool;
 
 use crate::{
     broker::topology::WORK_QUEUES,
-    outcome::{Step, Verdict},
+    outcome::{REASONS, Step, Verdict},
     provisioner::Provisioned,
     settle::Settlement,
 };
@@ -31,10 +35,33 @@ static FAILURES: LazyLock<Counter<u64>> = LazyLock::new(|| {
 });
 
 static STEPS: LazyLock<Histogram<f64>> =
-    LazyLock::new(|| duration("usher.provisioning.step.duration", "One step that leaves the house"));
+    LazyLock::new(|| duration("usher.provisioning.step.duration", "One step of a run"));
+
+/// From what a good day takes to what an outage does.
+const UP_TO_HOURS: [f64; 14] =
+    [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0];
 
 static COMPLETION: LazyLock<Histogram<f64>> = LazyLock::new(|| {
-    duration("usher.registration.completion.duration", "From the commit to the first mail's acceptance")
+    let description = "From the commit to the first mail's acceptance";
+    duration_within("usher.registration.completion.duration", description, &UP_TO_HOURS)
+});
+
+static IN_FLIGHT: LazyLock<UpDownCounter<i64>> = LazyLock::new(|| {
+    let description = "Messages that are not settled yet";
+    meter().i64_up_down_counter("usher.consumer.in_flight").with_description(description).build()
+});
+
+static CLAIM: LazyLock<Histogram<f64>> =
+    LazyLock::new(|| duration("usher.relay.claim.duration", "Claiming a batch of events"));
+
+static BATCH: LazyLock<Histogram<u64>> = LazyLock::new(|| {
+    let (description, boundaries) = ("Events published together", (0..=10).map(|power| 2_f64.powi(power)).collect());
+    meter().u64_histogram("usher.relay.batch.size").with_description(description).with_boundaries(boundaries).build()
+});
+
+static TOKEN_REFRESHES: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    let outcomes = by("outcome", ["fetched", "failed"]);
+    counter("usher.keycloak.token.refreshes", "Logins of the service account", outcomes)
 });
 
 static CONSUMED: LazyLock<Counter<u64>> = LazyLock::new(|| {
@@ -56,17 +83,22 @@ static SWEEP_FINDS: LazyLock<Counter<u64>> =
 
 static OUTBOX_PENDING: LazyLock<Gauge<u64>> =
     LazyLock::new(|| gauge("usher.outbox.pending", "Events that are not published, up to 10,000"));
-static OUTBOX_AGE: LazyLock<Gauge<f64>> = LazyLock::new(|| {
-    let description = "Age of the event that waits longest";
-    meter().f64_gauge("usher.outbox.oldest.age").with_unit("s").with_description(description).build()
-});
+static OUTBOX_AGE: LazyLock<Gauge<f64>> =
+    LazyLock::new(|| age("usher.outbox.oldest.age", "Age of the event that waits longest"));
 static WAITING: LazyLock<Gauge<u64>> =
     LazyLock::new(|| gauge("usher.users.waiting", "Users who are not complete and not parked, up to 10,000"));
+static LONGEST_WAIT: LazyLock<Gauge<f64>> = LazyLock::new(|| {
+    age("usher.users.oldest_waiting.age", "How long the one has waited who waits longest for the first mail")
+});
 static PARKED: LazyLock<Gauge<u64>> =
     LazyLock::new(|| gauge("usher.users.parked", "Users who wait for an operator, up to 10,000"));
 
 fn gauge(name: &'static str, description: &'static str) -> Gauge<u64> {
     meter().u64_gauge(name).with_description(description).build()
+}
+
+fn age(name: &'static str, description: &'static str) -> Gauge<f64> {
+    meter().f64_gauge(name).with_unit("s").with_description(description).build()
 }
 
 /// Its name, and whether it is up.
@@ -76,9 +108,10 @@ pub type Part = (&'static str, Box<dyn Fn() -> bool + Send + Sync>);
 pub fn begin(pool: &PgPool, parts: Vec<Part>) {
     tell_build(env!("CARGO_PKG_VERSION"), option_env!("USHER_COMMIT"));
     watch_pool(pool.clone(), "worker");
-    for counter in [&RUNS, &FAILURES, &CONSUMED, &REDELIVERED, &SENT, &SWEEP_FINDS] {
+    for counter in [&RUNS, &FAILURES, &CONSUMED, &REDELIVERED, &SENT, &SWEEP_FINDS, &TOKEN_REFRESHES] {
         LazyLock::force(counter);
     }
+    IN_FLIGHT.add(0, &[]);
     let meter = meter();
     let up = meter.u64_observable_gauge("usher.downstream.up").with_description("1: it is asked; 0: it is given time");
     up.with_callback(move |observer| {
@@ -118,6 +151,21 @@ pub fn stepped(step: Step, succeeded: bool, took: Duration) {
         Step::Account => "account",
         Step::Mail => "mail",
     };
+    record_step(step, succeeded, took);
+}
+
+/// Measures a step that asks the database. It succeeds when the database answers.
+pub async fn timed<T>(
+    step: &'static str,
+    asking: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let began = Instant::now();
+    let answer = asking.await;
+    record_step(step, answer.is_ok(), began.elapsed());
+    answer
+}
+
+fn record_step(step: &'static str, succeeded: bool, took: Duration) {
     let labels = [KeyValue::new("step", step), KeyValue::new("succeeded", succeeded)];
     STEPS.record(took.as_secs_f64(), &labels);
 }
@@ -144,6 +192,29 @@ fn of_queue(outcome: &'static str, queue: &'static str) -> Vec<KeyValue> {
     vec![KeyValue::new("outcome", outcome), KeyValue::new("messaging.destination.name", queue)]
 }
 
+/// Counts a message as long as it is not settled: until the answer is dropped.
+#[must_use]
+pub fn in_flight() -> impl Drop {
+    struct InFlight;
+    impl Drop for InFlight {
+        fn drop(&mut self) {
+            IN_FLIGHT.add(-1, &[]);
+        }
+    }
+    IN_FLIGHT.add(1, &[]);
+    InFlight
+}
+
+/// A batch that is not empty.
+pub fn claimed(events: usize, took: Duration) {
+    BATCH.record(events.try_into().unwrap_or(u64::MAX), &[]);
+    CLAIM.record(took.as_secs_f64(), &[]);
+}
+
+pub fn token_refreshed(fetched: bool) {
+    TOKEN_REFRESHES.add(1, &[KeyValue::new("outcome", if fetched { "fetched" } else { "failed" })]);
+}
+
 pub fn sent(outcome: &'static str) {
     SENT.add(1, &[KeyValue::new("outcome", outcome)]);
 }
@@ -156,5 +227,11 @@ pub fn counted(census: &Census) {
     OUTBOX_PENDING.record(census.outbox_pending, &[]);
     OUTBOX_AGE.record(census.outbox_oldest.as_secs_f64(), &[]);
     WAITING.record(census.users_waiting, &[]);
-    PARKED.record(census.users_parked, &[]);
+    LONGEST_WAIT.record(census.longest_wait.as_secs_f64(), &[]);
+    let known = REASONS.map(|reason| (reason, census.users_parked.get(reason).copied().unwrap_or_default()));
+    // Reasons of a newer worker, or of an older one.
+    let other = census.users_parked.values().sum::<u64>() - known.iter().map(|(_, number)| number).sum::<u64>();
+    for (reason, number) in known.into_iter().chain([("other", other)]) {
+        PARKED.record(number, &[KeyValue::new("reason", reason)]);
+    }
 }

@@ -29,6 +29,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use crate::{
     account::{self, Made},
@@ -140,12 +141,15 @@ impl Provisioner {
             return Ok(Provisioned::Paused);
         };
         let lease_end = Instant::now() + self.config.lease;
-        let user = match provisioning::claim(&self.pool, id, self.config.lease, self.may_mail()).await? {
+        let claim = provisioning::claim(&self.pool, id, self.config.lease, self.may_mail());
+        let user = match metrics::timed("claim", claim).await? {
             Claim::Taken(user) => user,
             Claim::NotOurs => return Ok(Provisioned::NotOurs),
             Claim::Unknown => return Ok(Provisioned::Unknown),
         };
         CrashPoint::ProvisionClaimed.pass();
+        // A run that an event led to stands in that trace already.
+        user.cause.link(&Span::current());
         match self.walk(&user, keycloak, lease_end).await {
             Ok(()) => Ok(Provisioned::Done),
             Err(Stop::Failed(failure)) => self.give_up_for_now(&user, &failure).await,
@@ -209,7 +213,8 @@ impl Provisioner {
         CrashPoint::ProvisionAccountMade.pass();
         self.evidence().account_made();
         milestone(user, "keycloak_user_created");
-        fenced(self.insist(|| provisioning::mark_synced(&self.pool, user, &account)).await?)?;
+        let write = self.insist(|| provisioning::mark_synced(&self.pool, user, &account));
+        fenced(metrics::timed("mark_synced", write).await?)?;
         CrashPoint::ProvisionSynced.pass();
         milestone(user, "synced");
         if user.password_waits {
@@ -241,7 +246,8 @@ impl Provisioner {
         // On what the lease has beyond its longest step.
         self.mailer.turn(self.config.lease_margin).await.map_err(|wait| Failure::MailPaced { wait })?;
         let lease_end = Instant::now() + self.config.lease;
-        fenced(provisioning::begin_mail(&self.pool, user, self.config.lease).await?)?;
+        let write = provisioning::begin_mail(&self.pool, user, self.config.lease);
+        fenced(metrics::timed("begin_mail", write).await?)?;
         CrashPoint::ProvisionMailBegun.pass();
         // The one step that cannot be taken back: not on a lease that a long sleep has used up.
         ours_for(Step::Mail, self.mail_deadline, lease_end)?;
@@ -255,7 +261,8 @@ impl Provisioner {
         milestone(user, "mail_accepted");
         metrics::mailed(user);
         self.evidence().mail_accepted(user.id);
-        let served = self.insist(|| provisioning::mark_served(&self.pool, user)).await?;
+        let write = self.insist(|| provisioning::mark_served(&self.pool, user));
+        let served = metrics::timed("mark_served", write).await?;
         CrashPoint::ProvisionServed.pass();
         match served {
             Served::Complete => Ok(()),

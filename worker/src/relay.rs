@@ -13,6 +13,7 @@ use shared::{
     event::OutboxEvent,
     store::outbox::{self, LowMark, Refused},
     telemetry::{MILESTONE, chain},
+    trace_context::TraceContext,
 };
 use sqlx::PgPool;
 use tokio::{
@@ -20,6 +21,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{Span, field};
 use uuid::Uuid;
 
 use crate::{
@@ -110,6 +112,7 @@ impl Relay {
         full: bool,
     ) -> Result<Published, BrokerError> {
         let from = if full { 0 } else { low.low() };
+        let began = Instant::now();
         let claim = match outbox::claim(&self.pool, self.config.batch.into(), from).await {
             Ok(claim) => claim,
             Err(error) => {
@@ -121,13 +124,15 @@ impl Relay {
         if claim.events.is_empty() {
             return Ok(Published::default());
         }
+        metrics::claimed(claim.events.len(), began.elapsed());
         RelayClaimed.pass();
+        let spans: Vec<Span> = claim.events.iter().map(span_of).collect();
         let answers = tokio::select! {
-            answers = self.publish(channel, &claim.events) => answers?,
+            answers = self.publish(channel, &claim.events, &spans) => answers?,
             () = blocked(connection) => return Err(BrokerError::Blocked),
         };
         RelayConfirmed.pass();
-        let refused = self.refused(&claim.events, &answers);
+        let refused = self.refused(&claim.events, &answers, spans);
         let more = claim.events.len() == self.config.batch as usize;
         if let Err(error) = claim.settle(&refused).await {
             // Rolled back: the events are published again, under the same ids.
@@ -142,9 +147,15 @@ impl Relay {
     }
 
     /// Sends all, then waits for all. An error says that the connection broke.
-    async fn publish(&self, channel: &Channel, events: &[OutboxEvent]) -> Result<Vec<Answer>, BrokerError> {
+    async fn publish(
+        &self,
+        channel: &Channel,
+        events: &[OutboxEvent],
+        spans: &[Span],
+    ) -> Result<Vec<Answer>, BrokerError> {
         // One task, all at once: lapin writes a burst faster than a row, and only one task may publish on a channel.
-        let sent = within("publish", try_join_all(events.iter().map(|event| send(channel, event)))).await?;
+        let sending = events.iter().zip(spans).map(|(event, span)| send(channel, event, span));
+        let sent = within("publish", try_join_all(sending)).await?;
         RelayPublished.pass();
         let deadline = Instant::now() + self.broker.confirm_timeout;
         let mut answers = Vec::with_capacity(sent.len());
@@ -161,14 +172,17 @@ impl Relay {
         Ok(answers)
     }
 
-    fn refused(&self, events: &[OutboxEvent], answers: &[Answer]) -> Vec<Refused> {
+    /// Ends the spans with what the broker said.
+    fn refused(&self, events: &[OutboxEvent], answers: &[Answer], spans: Vec<Span>) -> Vec<Refused> {
         let mut refused = Vec::new();
-        for (event, answer) in events.iter().zip(answers) {
+        for ((event, answer), span) in events.iter().zip(answers).zip(spans) {
+            let _entered = span.entered();
             metrics::sent(answer.name());
             if *answer == Answer::Confirmed {
                 tracing::debug!(target: MILESTONE, milestone = "published", "user.id" = %event.user_id, event.id = %event.event_id, "an event was published");
                 continue;
             }
+            Span::current().record("error.type", answer.name()).record("otel.status_code", "ERROR");
             let tries = u32::try_from(event.tries).unwrap_or(u32::MAX).saturating_add(1);
             let delay = self.config.retry.delay(tries);
             tracing::warn!(event.id = %event.event_id, event.r#type = event.event_type, ?answer, tries, ?delay, "the broker did not take an event");
@@ -178,8 +192,29 @@ impl Relay {
     }
 }
 
-async fn send(channel: &Channel, event: &OutboxEvent) -> lapin::Result<PublisherConfirm> {
-    let (properties, body) = message::encode(event);
+/// From the sending to the broker's answer. One for each event and none for the batch: the traces are the registrations'.
+fn span_of(event: &OutboxEvent) -> Span {
+    let destination = format!("{}:{}", topology::EVENTS, event.event_type);
+    let span = tracing::info_span!(
+        "publish",
+        "otel.name" = format!("publish {destination}"),
+        "otel.kind" = "producer",
+        "otel.status_code" = field::Empty,
+        "messaging.system" = "rabbitmq",
+        "messaging.operation.name" = "publish",
+        "messaging.operation.type" = "send",
+        "messaging.destination.name" = destination,
+        "messaging.rabbitmq.destination.routing_key" = event.event_type,
+        "messaging.message.id" = %event.event_id,
+        "user.id" = %event.user_id,
+        "error.type" = field::Empty,
+    );
+    event.trace_context.adopt(&span);
+    span
+}
+
+async fn send(channel: &Channel, event: &OutboxEvent, span: &Span) -> lapin::Result<PublisherConfirm> {
+    let (properties, body) = message::encode(event, &TraceContext::of(span));
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     channel.basic_publish(topology::EVENTS.into(), event.event_type.as_str().into(), options, &body, properties).await
 }

@@ -13,6 +13,7 @@ use shared::{
 use sqlx::PgPool;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::{metrics, provisioner::Provisioner};
 
@@ -89,14 +90,17 @@ impl Jobs {
             return;
         }
         let provisioner = Arc::clone(provisioner);
-        let task = self.set.spawn(async move {
+        // No event led here, so it is a trace of its own; the run links to the registration's.
+        let span = tracing::info_span!(parent: None, "sweep", user.id = %user);
+        let found = async move {
             SweepFound.pass();
             metrics::sweep_found();
             tracing::info!(user.id = %user, "the sweep found a user who is due");
             if let Err(error) = provisioner.provision(user).await {
                 tracing::warn!(user.id = %user, error = chain(&error), "the database does not answer");
             }
-        });
+        };
+        let task = self.set.spawn(found.instrument(span));
         self.running.insert(task.id(), user);
     }
 

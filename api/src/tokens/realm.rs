@@ -3,7 +3,7 @@
 use reqwest::{Client, RequestBuilder, StatusCode, redirect::Policy};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
-use shared::{address::beneath, metrics, trace_context::TraceContext};
+use shared::{address::beneath, call};
 use url::Url;
 
 use super::error::UpstreamError;
@@ -75,12 +75,9 @@ impl Realm {
         self.http.post(url.clone()).form(&[form, &login].concat())
     }
 
-    #[tracing::instrument(skip_all, name = "keycloak", fields(otel.name = doing, otel.kind = "client"))]
     async fn ask(&self, doing: &'static str, request: RequestBuilder) -> Result<Answer, UpstreamError> {
         let unreachable = |source: reqwest::Error| UpstreamError::Unreachable { doing, source: source.without_url() };
-        let request =
-            TraceContext::current().headers().fold(request, |request, (name, value)| request.header(name, value));
-        let mut response = metrics::send(request).await.map_err(unreachable)?;
+        let mut response = call::send(doing, request).await.map_err(unreachable)?;
         let status = response.status();
         if is_passing(status) {
             return Err(UpstreamError::Unavailable { doing, status });

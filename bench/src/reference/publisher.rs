@@ -24,7 +24,7 @@ pub(crate) struct Message {
 /// The very messages that the relay makes of these events.
 pub(crate) fn messages(events: &[OutboxEvent]) -> Vec<Message> {
     let encode = |event: &OutboxEvent| {
-        let (properties, body) = message::encode(event);
+        let (properties, body) = message::encode(event, &event.trace_context);
         Message { key: event.event_type.clone(), properties, body }
     };
     events.iter().map(encode).collect()

@@ -52,7 +52,7 @@ pub async fn request(
              WHERE granted AND user_id = (SELECT id FROM target) AND created_at > now() - interval '1 day'
         ), ordered AS (
             UPDATE users
-               SET mail_wanted = mail_wanted + 1,
+               SET mail_wanted = mail_wanted + 1, traceparent = $10::jsonb->>'traceparent',
                    attempts = CASE WHEN mail_wanted = mail_served THEN 0 ELSE attempts END,
                    last_error = CASE WHEN mail_wanted = mail_served THEN NULL ELSE last_error END,
                    next_attempt_at = CASE WHEN mail_wanted = mail_served THEN now() + make_interval(secs => $6)

@@ -39,6 +39,8 @@ pub struct ClaimedUser {
     pub password_waits: bool,
     /// Why the run before this one did not finish.
     pub last_error: Option<String>,
+    /// Of the request that began what is missing: the registration, or the last order of a mail.
+    pub cause: TraceContext,
 }
 
 /// The account in Keycloak.
@@ -91,7 +93,7 @@ pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) 
            AND (synced_at IS NULL OR (mail_wanted > mail_served AND $3))
            AND (next_attempt_at <= now() OR (attempts = 0 AND last_error IS NULL))
         RETURNING id, claim_no, username, email, first_name, last_name, locale, created_at, attempts, last_error,
-                  keycloak_id, keycloak_realm, mail_wanted, password_state
+                  keycloak_id, keycloak_realm, mail_wanted, password_state, traceparent
         "#,
             id.as_uuid(),
             lease.as_secs_f64(),
@@ -118,6 +120,7 @@ pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) 
         account: row.keycloak_id.zip(row.keycloak_realm).map(|(id, realm)| Account { id, realm, password }),
         mail_wanted: row.mail_wanted,
         last_error: row.last_error,
+        cause: TraceContext::read(|name| row.traceparent.as_deref().filter(|_| name == "traceparent")),
     })))
 }
 

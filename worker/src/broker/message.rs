@@ -20,8 +20,8 @@ const PERSISTENT: u8 = 2;
 /// The header of a dead letter that says why it is one.
 const REASON: &str = "x-usher-reason";
 
-/// The properties and the body of an event.
-pub fn encode(event: &OutboxEvent) -> (BasicProperties, Vec<u8>) {
+/// The properties and the body of an event, sent in the trace of `sending`.
+pub fn encode(event: &OutboxEvent, sending: &TraceContext) -> (BasicProperties, Vec<u8>) {
     let properties = BasicProperties::default()
         .with_content_type("application/json".into())
         .with_delivery_mode(PERSISTENT)
@@ -29,11 +29,11 @@ pub fn encode(event: &OutboxEvent) -> (BasicProperties, Vec<u8>) {
         .with_type(event.event_type.as_str().into())
         .with_app_id("usher".into())
         .with_timestamp(u64::try_from(event.created_at.timestamp()).unwrap_or_default())
-        .with_headers(headers(event));
+        .with_headers(headers(event, sending));
     (properties, event.data.to_string().into_bytes())
 }
 
-fn headers(event: &OutboxEvent) -> FieldTable {
+fn headers(event: &OutboxEvent, sending: &TraceContext) -> FieldTable {
     let mut headers = FieldTable::default();
     let mut insert = |name: &str, value: String| {
         headers.insert(name.into(), AMQPValue::LongString(value.into()));
@@ -44,7 +44,9 @@ fn headers(event: &OutboxEvent) -> FieldTable {
     insert("cloudEvents_type", event.event_type.clone());
     insert("cloudEvents_subject", event.user_id.to_string());
     insert("cloudEvents_time", event.created_at.to_rfc3339_opts(SecondsFormat::Millis, true));
-    for (name, value) in event.trace_context.headers() {
+    // A process that traces nothing passes on what the row was given.
+    let trace_context = if sending.is_empty() { &event.trace_context } else { sending };
+    for (name, value) in trace_context.headers() {
         insert(name, value.to_owned());
     }
     headers
@@ -173,22 +175,29 @@ mod tests {
         delivery
     }
 
+    fn traceparent(text: &'static str) -> TraceContext {
+        TraceContext::read(|name| (name == "traceparent").then_some(text))
+    }
+
     #[test]
     fn what_is_written_can_be_read() {
         let user_id = UserId::generate();
-        let trace_context = TraceContext::read(|name| {
-            (name == "traceparent").then_some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-        });
-        let (properties, body) = encode(&OutboxEvent {
+        let row = traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        let sending = traceparent("00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01");
+        let event = OutboxEvent {
             event_id: Uuid::now_v7(),
             event_type: "user.created".to_owned(),
             user_id,
             data: shared::event::about(user_id),
-            trace_context: trace_context.clone(),
+            trace_context: row.clone(),
             created_at: DateTime::UNIX_EPOCH,
             tries: 0,
-        });
-        assert_eq!(decode(&delivery(properties, body)).unwrap(), Hint { user_id, trace_context });
+        };
+        for (sending, trace_context) in [(&sending, &sending), (&TraceContext::default(), &row)] {
+            let (properties, body) = encode(&event, sending);
+            let hint = decode(&delivery(properties, body)).unwrap();
+            assert_eq!(hint, Hint { user_id, trace_context: trace_context.clone() });
+        }
     }
 
     #[test]

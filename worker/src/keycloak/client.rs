@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect::Policy};
+use reqwest::{Client, Method, Response, StatusCode, redirect::Policy};
 use secrecy::{ExposeSecret as _, SecretString};
-use shared::{address::beneath, metrics, trace_context::TraceContext};
+use shared::{address::beneath, call};
 use url::Url;
 
 use super::{error::KeycloakError, token::TokenSource};
@@ -79,7 +79,6 @@ impl KeycloakClient {
         .await
     }
 
-    #[tracing::instrument(skip_all, name = "keycloak", fields(otel.name = question.doing, otel.kind = "client"))]
     async fn ask_once(&self, question: &Question<'_>) -> Result<Response, KeycloakError> {
         let token = self.token.get(&self.http).await?;
         let answer = self.send(question, &token).await?;
@@ -101,7 +100,7 @@ impl KeycloakClient {
         if let Some(timeout) = question.timeout {
             request = request.timeout(timeout);
         }
-        let answer = metrics::send(traced(request.query(question.query))).await;
+        let answer = call::send(question.doing, request.query(question.query)).await;
         // The address of a search holds a name or an e-mail address.
         answer.map_err(|source| KeycloakError::Unreachable { doing: question.doing, source: source.without_url() })
     }
@@ -109,8 +108,4 @@ impl KeycloakClient {
 
 async fn read(doing: &'static str, answer: Response) -> Result<Response, KeycloakError> {
     if answer.status().is_success() { Ok(answer) } else { Err(KeycloakError::from_answer(doing, answer).await) }
-}
-
-fn traced(request: RequestBuilder) -> RequestBuilder {
-    TraceContext::current().headers().fold(request, |request, (name, value)| request.header(name, value))
 }

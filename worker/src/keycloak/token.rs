@@ -5,11 +5,12 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use shared::metrics;
+use shared::call;
 use tokio::{sync::Mutex, time::Instant};
 use url::Url;
 
 use super::error::KeycloakError;
+use crate::metrics;
 
 const DOING: &str = "log the service account in";
 
@@ -45,7 +46,9 @@ impl TokenSource {
         {
             return Ok(token.clone());
         }
-        let answer = self.fetch(http).await?;
+        let answer = self.fetch(http).await;
+        metrics::token_refreshed(answer.is_ok());
+        let answer = answer?;
         // At 80 % of its life: time enough to use it, and to fetch the next one without haste.
         let renew_at = Instant::now() + Duration::from_secs(answer.expires_in).mul_f64(0.8);
         *cached = Some(Cached { token: answer.access_token.clone(), renew_at });
@@ -68,7 +71,7 @@ impl TokenSource {
             ("client_id", &self.client_id),
             ("client_secret", self.client_secret.expose_secret()),
         ];
-        let answer = metrics::send(http.post(self.url.clone()).form(&form)).await;
+        let answer = call::send(DOING, http.post(self.url.clone()).form(&form)).await;
         let answer =
             answer.map_err(|source| KeycloakError::Unreachable { doing: DOING, source: source.without_url() })?;
         match answer.status() {

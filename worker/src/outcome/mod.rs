@@ -244,6 +244,10 @@ mod tests {
         for (failure, circumstances, verdict, blame) in table {
             assert_eq!(failure.verdict(circumstances), verdict, "{failure:?} {circumstances:?}");
             assert_eq!(failure.blame(), blame, "{failure:?}");
+            assert!(
+                !matches!(verdict, Verdict::Park { reason } if !REASONS.contains(&reason)),
+                "{verdict:?} is not counted"
+            );
         }
     }
 

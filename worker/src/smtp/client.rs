@@ -13,6 +13,7 @@ use lettre::{
     },
 };
 use tokio::time::Instant;
+use tracing::{Span, field};
 
 use super::{error::SmtpError, session::Session};
 use crate::config::smtp::{SmtpConfig, SmtpTls};
@@ -40,8 +41,19 @@ impl SmtpClient {
     }
 
     /// Success says that the server took the mail. All of it together has the time of one `SMTP_TIMEOUT`.
+    #[tracing::instrument(skip_all, name = "smtp", fields(
+        otel.name = "hand the mail over", otel.kind = "client", otel.status_code = field::Empty,
+        server.address = self.config.host, server.port = self.config.port,
+    ))]
     pub async fn send(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), SmtpError> {
-        let deadline = Instant::now() + self.config.timeout;
+        let sent = self.send_by(envelope, mail, Instant::now() + self.config.timeout).await;
+        if sent.is_err() {
+            Span::current().record("otel.status_code", "ERROR");
+        }
+        sent
+    }
+
+    async fn send_by(&self, envelope: &Envelope, mail: &[u8], deadline: Instant) -> Result<(), SmtpError> {
         if let Some(session) = self.take_idle() {
             match self.send_on(session, envelope, mail, deadline).await {
                 // Closed while it was idle, which shows only now.

@@ -42,8 +42,10 @@ pub async fn register_group(
                    AS candidate (id, username, email, first_name, last_name, event_id, data, trace_context,
                                  key_hash, fingerprint, key_ttl, locale, password_state)
         ), new_user AS (
-            INSERT INTO users (id, username, email, first_name, last_name, locale, password_state, next_attempt_at)
-            SELECT id, username, email, first_name, last_name, locale, password_state, now() + make_interval(secs => $13)
+            INSERT INTO users (id, username, email, first_name, last_name, locale, password_state, next_attempt_at,
+                               traceparent)
+            SELECT id, username, email, first_name, last_name, locale, password_state, now() + make_interval(secs => $13),
+                   trace_context->>'traceparent'
               FROM candidate ORDER BY username
             ON CONFLICT DO NOTHING
             RETURNING id, created_at

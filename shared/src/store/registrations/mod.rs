@@ -92,8 +92,9 @@ async fn insert(
         sqlx::query_scalar!(
             r#"
         WITH new_user AS (
-            INSERT INTO users (id, username, email, first_name, last_name, locale, password_state, next_attempt_at)
-            VALUES ($1, $2, $3, $4, $5, $14, $15, now() + make_interval(secs => $6))
+            INSERT INTO users (id, username, email, first_name, last_name, locale, password_state, next_attempt_at,
+                               traceparent)
+            VALUES ($1, $2, $3, $4, $5, $14, $15, now() + make_interval(secs => $6), $10::jsonb->>'traceparent')
             ON CONFLICT DO NOTHING
             RETURNING id, created_at
         ), event AS (

@@ -1,7 +1,11 @@
-//! Logs on the terminal and in a rotating file, traces by OTLP, and [`metrics`].
+//! Logs on the terminal and in a rotating file, traces by OTLP as [`sampling`] keeps them, and [`metrics`].
 //!
 //! No log and no span carries a name, an address, a token or a link: `user.id` is how a user is spoken of. Libraries are
 //! not asked below `debug`, where they tell what they send, such as the login of the broker.
+
+pub mod sampling;
+
+mod line;
 
 use std::{error::Error, fs, io::IsTerminal as _, path::PathBuf};
 
@@ -15,12 +19,17 @@ use tracing_appender::{
 };
 use tracing_subscriber::{
     EnvFilter, Layer,
-    filter::{FilterExt as _, filter_fn},
+    filter::{FilterExt as _, LevelFilter, filter_fn},
+    fmt::{self, format::JsonFields},
     layer::SubscriberExt as _,
     registry::LookupSpan,
     util::SubscriberInitExt as _,
 };
 
+use self::{
+    line::Line,
+    sampling::{Sampling, TracesSection},
+};
 use crate::{
     config::{Environment, Setting},
     metrics,
@@ -45,6 +54,7 @@ pub struct TelemetryConfig {
     format: LogFormat,
     dir: PathBuf,
     otlp: bool,
+    sampling: Sampling,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,10 +90,16 @@ impl LogSection {
     pub fn read(environment: &mut Environment) -> Option<TelemetryConfig> {
         let raw: Self = environment.section(Self::PREFIX);
         let otel: OtelSection = environment.section(OtelSection::PREFIX);
+        let sampling = TracesSection::read(environment);
         let by_terminal = if std::io::stdout().is_terminal() { LogFormat::Pretty } else { LogFormat::Json };
         let format = environment.or("LOG_FORMAT", raw.format, by_terminal);
         let dir = environment.or("LOG_DIR", raw.dir, "logs".to_owned());
-        Some(TelemetryConfig { format: format?, dir: dir?.into(), otlp: otel.otlp_endpoint.is_some() })
+        Some(TelemetryConfig {
+            format: format?,
+            dir: dir?.into(),
+            otlp: otel.otlp_endpoint.is_some(),
+            sampling: sampling?,
+        })
     }
 }
 
@@ -131,13 +147,14 @@ pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetr
     let traces = tracer_provider(resource.clone(), config)?;
     let metrics = metrics::start(resource, config.otlp)?;
     let (file, guard) = tracing_appender::non_blocking(log_file(config)?);
-    let to_file = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(file);
+    let to_file = json().with_writer(file);
+    let logs = to_stdout(config.format).and_then(to_file);
+    let spans = tracing_opentelemetry::layer().with_tracer(traces.tracer(service));
     tracing_subscriber::registry()
-        .with(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
         .with(filter_fn(is_fit_to_be_told))
-        .with(tracing_opentelemetry::layer().with_tracer(traces.tracer(service)))
-        .with(to_stdout(config.format))
-        .with(to_file)
+        // RUST_LOG is about logs: a quiet process stands in every trace all the same.
+        .with(spans.with_filter(LevelFilter::INFO))
+        .with(logs.with_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"))))
         .try_init()?;
     Ok(Telemetry { traces, metrics, _file: guard })
 }
@@ -168,7 +185,7 @@ fn is_fit_to_be_told(metadata: &Metadata<'_>) -> bool {
 
 /// Every process has trace ids, so that a row and a message can carry them; they leave it only when there is a collector.
 fn tracer_provider(resource: Resource, config: &TelemetryConfig) -> Result<SdkTracerProvider, TelemetryError> {
-    let provider = SdkTracerProvider::builder().with_resource(resource);
+    let provider = SdkTracerProvider::builder().with_resource(resource).with_sampler(config.sampling.sampler());
     if !config.otlp {
         return Ok(provider.build());
     }
@@ -202,9 +219,16 @@ where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
 {
     match format {
-        LogFormat::Pretty => tracing_subscriber::fmt::layer().boxed(),
-        LogFormat::Json => tracing_subscriber::fmt::layer().json().flatten_event(true).boxed(),
+        LogFormat::Pretty => fmt::layer().boxed(),
+        LogFormat::Json => json().boxed(),
     }
+}
+
+fn json<S>() -> fmt::Layer<S, JsonFields, Line>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+{
+    fmt::layer().fmt_fields(JsonFields::new()).event_format(Line::new())
 }
 
 /// The whole chain of an error in one line, as it belongs into a log.
