@@ -43,6 +43,7 @@ mod smtp;
 mod token;
 
 mod metrics;
+mod observability;
 mod redaction;
 mod trace;
 

@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use crate::{addresses, conformance_tool, stack::Stack};
+use crate::{addresses, conformance_tool, prometheus_tool, stack::Stack};
 
 pub(crate) fn write(stack: &Stack) -> Result<()> {
     let lines: Vec<String> = variables(stack).iter().map(|(name, value)| line(name, value)).collect();
@@ -22,6 +22,7 @@ pub(crate) fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
         ("DATABASE_URL", addresses::database(stack, "usher")),
         ("AMQP_URL", addresses::amqp(stack)),
         ("RABBITMQ_MANAGEMENT_URL", addresses::rabbitmq_management(stack)),
+        ("RABBITMQ_METRICS", format!("127.0.0.1:{}", stack.ports.brokers[0].metrics)),
         ("KEYCLOAK_URL", addresses::keycloak(stack)),
         ("KEYCLOAK_REALM", "usher".into()),
         ("KEYCLOAK_CLIENT_ID", "usher-app".into()),
@@ -42,5 +43,6 @@ pub(crate) fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
         ("API_URL", addresses::api(stack)),
         ("API_OPS_URL", addresses::api_ops(stack)),
         ("SCHEMATHESIS", conformance_tool::program(stack).display().to_string()),
+        ("PROMETHEUS", prometheus_tool::programs(stack).display().to_string()),
     ]
 }

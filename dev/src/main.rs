@@ -2,8 +2,8 @@
 //!
 //! Read in this order: `up` is the list of what a start does; `services/` holds one file for each service, on top of
 //! `process` (start, find again, stop) and `readiness`; `stack`, `ports`, `addresses`, `account` and `env_file` say
-//! where everything lies, listens and runs as; `packages`, `install`, `conformance_tool` and `programs` name, fetch and
-//! find the programs; `first_user` proves that it works.
+//! where everything lies, listens and runs as; `packages`, `install`, `conformance_tool`, `prometheus_tool` and
+//! `programs` name, fetch and find the programs; `first_user` proves that it works.
 
 mod account;
 mod action_link;
@@ -26,6 +26,7 @@ mod ports;
 mod process;
 mod programs;
 mod progress;
+mod prometheus_tool;
 mod services;
 mod settings;
 mod settle_ports;

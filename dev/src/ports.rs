@@ -33,9 +33,9 @@ pub(crate) struct Ports {
     pub(crate) keycloak_management: u16,
     pub(crate) redis: u16,
     pub(crate) postgres: u16,
+    pub(crate) epmd: u16,
     /// The second and the third only in the chaos of a cluster.
     pub(crate) brokers: [BrokerPorts; 3],
-    pub(crate) epmd: u16,
 }
 
 /// Of one node of RabbitMQ.
@@ -44,6 +44,7 @@ pub(crate) struct BrokerPorts {
     pub(crate) amqp: u16,
     pub(crate) management: u16,
     pub(crate) distribution: u16,
+    pub(crate) metrics: u16,
 }
 
 impl Ports {
@@ -74,15 +75,15 @@ impl Ports {
             keycloak_management: base + 81,
             redis: base + 379,
             postgres: base + 432,
-            brokers: [BrokerPorts::from(base + 672), BrokerPorts::from(base + 676), BrokerPorts::from(base + 679)],
-            epmd: base + 675,
+            epmd: base + 671,
+            brokers: [BrokerPorts::from(base + 672), BrokerPorts::from(base + 676), BrokerPorts::from(base + 680)],
         }
     }
 }
 
 impl BrokerPorts {
     fn from(first: u16) -> Self {
-        Self { amqp: first, management: first + 1, distribution: first + 2 }
+        Self { amqp: first, management: first + 1, distribution: first + 2, metrics: first + 3 }
     }
 }
 
@@ -147,7 +148,7 @@ mod tests {
     fn a_base_without_room_for_all_ports_is_refused() {
         assert!(Ports::from_base(35_000).is_err());
         let ports = Ports::from_base(25_000).unwrap();
-        assert_eq!((ports.epmd, ports.brokers[2].distribution), (25_675, 25_681));
+        assert_eq!((ports.epmd, ports.brokers[2].metrics), (25_671, 25_683));
         assert!(ports.of_chaos().api > ports.brokers[2].distribution);
         let highest = Ports::from_base(HIGHEST_BASE).unwrap().of_chaos();
         assert!(highest.brokers[2].distribution < 32_768);

@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::{
     addresses, build, conformance_tool, env_file, first_user, install,
     progress::Board,
+    prometheus_tool,
     services::{self, Service, usher},
     settle_ports::settle_ports,
     stack::Stack,
@@ -24,16 +25,20 @@ pub(crate) async fn run(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// What the tests need: every service but Usher itself, the binaries, a browser and a tool.
+/// What the tests need: every service but Usher itself, the binaries, a browser and two tools.
 pub(crate) async fn for_tests(stack: &Stack) -> Result<()> {
     let _lock = prepare(stack, &services::infrastructure(stack)).await?;
     // Whatever is missing then, the tests that need it say so again and fail; the others do without.
     let told = |error| eprintln!("{error:#}");
     install::packages_for_tests(stack).unwrap_or_else(told);
     let board = Board::new();
-    let (system, tool) =
-        tokio::join!(Box::pin(build_and_start(stack, &board)), conformance_tool::install(stack, &board));
-    tool.unwrap_or_else(told);
+    let (system, conformance, prometheus) = tokio::join!(
+        Box::pin(build_and_start(stack, &board)),
+        conformance_tool::install(stack, &board),
+        prometheus_tool::install(stack, &board)
+    );
+    conformance.unwrap_or_else(told);
+    prometheus.unwrap_or_else(told);
     system
 }
 

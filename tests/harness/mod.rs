@@ -46,6 +46,7 @@ pub mod metrics;
 pub mod own_postgres;
 pub mod own_rabbitmq;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod reserved_port;
 

@@ -44,7 +44,7 @@ fn service(node: &Node) -> Service {
     let Node { name, ports, .. } = *node;
     Service {
         name,
-        ports: vec![ports.amqp, ports.management, ports.distribution],
+        ports: vec![ports.amqp, ports.management, ports.distribution, ports.metrics],
         // Needs the login, so it also proves that the definitions were loaded.
         ready: Probe::Http(format!(
             "{}/api/health/checks/port-listener/{}",
@@ -172,6 +172,8 @@ fn configuration_of(stack: &Stack, node: &Node, home: &Path) -> String {
         "listeners.tcp.1 = 127.0.0.1:{amqp}\n\
          management.tcp.ip = 127.0.0.1\n\
          management.tcp.port = {management}\n\
+         prometheus.tcp.ip = 127.0.0.1\n\
+         prometheus.tcp.port = {metrics}\n\
          load_definitions = {definitions}\n\
          disk_free_limit.absolute = 64MB\n\
          vm_memory_high_watermark.absolute = 1GiB\n\
@@ -180,6 +182,7 @@ fn configuration_of(stack: &Stack, node: &Node, home: &Path) -> String {
          log.file = false\n",
         amqp = node.ports.amqp,
         management = node.ports.management,
+        metrics = node.ports.metrics,
         definitions = home.join("definitions.json").display(),
     );
     if stack.crew.brokers == 1 { alone } else { alone + &membership(node) }

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     broker::{
         connection::{BrokerError, close, confirming_channel, within},
-        dial::connect,
+        dial::connect_to_any,
         message,
         topology::{WORK_QUEUES, WorkQueue},
     },
@@ -87,7 +87,7 @@ impl Command {
 impl List {
     async fn run(self) -> anyhow::Result<()> {
         let access = BrokerAccess::read(Environment::of_process())?;
-        let connection = connect("operator", &access.broker).await?;
+        let connection = connect_to_any("operator", &access.broker).await?;
         let mut lines = Vec::new();
         let mut left = 0;
         for queue in self.queues.chosen() {
@@ -126,7 +126,7 @@ impl ReplayArguments {
         let access = BrokerAccess::read(Environment::of_process())?;
         let what = self.queues.chosen().map(|queue| queue.name).collect::<Vec<_>>().join(", ");
         let audit = Audit::begin("dead.replay", &what, &access.telemetry)?;
-        let connection = connect("operator", &access.broker).await?;
+        let connection = connect_to_any("operator", &access.broker).await?;
         let mut lines = Vec::new();
         let mut ended = Ok(());
         for queue in self.queues.chosen() {

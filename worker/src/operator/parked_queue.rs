@@ -15,7 +15,7 @@ use super::answer::Line;
 use crate::{
     broker::{
         connection::{BrokerError, close, within},
-        dial::connect,
+        dial::connect_to_any,
         message,
         topology::PARKED,
     },
@@ -36,7 +36,7 @@ const BATCH: usize = 500;
 
 /// Takes out what is about users who are not parked any more.
 pub(super) async fn tidy(broker: &BrokerConfig, pool: &PgPool) -> anyhow::Result<Tidied> {
-    let connection = connect("operator", broker).await?;
+    let connection = connect_to_any("operator", broker).await?;
     let channel = within("open a channel", connection.create_channel()).await?;
     let mut tidied = Tidied::default();
     loop {
