@@ -49,6 +49,7 @@ mod trace;
 
 mod configuration;
 mod invariants;
+mod kubernetes;
 mod migrations;
 mod plans;
 

@@ -1,5 +1,6 @@
-//! schemathesis, which holds the api against its description: a test alone needs it. It lies in a Python environment of
-//! its own, with the versions that `tests/conformance/requirements.txt` names.
+//! schemathesis, which holds the api against its description, and kubernetes-validate, which holds manifests against the
+//! schemas of Kubernetes: tests alone need them. They lie in a Python environment of their own, with the versions that
+//! `tests/conformance/requirements.txt` names.
 
 use std::{
     fs::{self, File},
@@ -18,8 +19,12 @@ use crate::{
 
 const LOG: &str = "schemathesis-install";
 
-pub(crate) fn program(stack: &Stack) -> PathBuf {
+pub(crate) fn schemathesis(stack: &Stack) -> PathBuf {
     home(stack).join("bin/schemathesis")
+}
+
+pub(crate) fn kubernetes_validate(stack: &Stack) -> PathBuf {
+    home(stack).join("bin/kubernetes-validate")
 }
 
 fn home(stack: &Stack) -> PathBuf {
@@ -43,23 +48,23 @@ pub(crate) async fn install(stack: &Stack, board: &Board) -> Result<()> {
     let installed = home(stack).join("requirements.txt");
     let text = fs::read_to_string(&wanted).with_context(|| format!("{} cannot be read", wanted.display()))?;
     if is_there(stack) && fs::read_to_string(&installed).is_ok_and(|it| it == text) {
-        line.unchanged("schemathesis is there");
+        line.unchanged("schemathesis and kubernetes-validate are there");
         return Ok(());
     }
     make_environment(stack, &line, &wanted).await.inspect_err(|_| line.failed())?;
     // Written last: what was begun and not finished is begun again.
     fs::write(installed, text)?;
-    line.done("schemathesis is installed");
+    line.done("schemathesis and kubernetes-validate are installed");
     Ok(())
 }
 
 /// Not so when the system's Python, which the environment leads to, has become another one.
 fn is_there(stack: &Stack) -> bool {
-    program(stack).exists() && home(stack).join("bin/python").exists()
+    schemathesis(stack).exists() && kubernetes_validate(stack).exists() && home(stack).join("bin/python").exists()
 }
 
 async fn make_environment(stack: &Stack, line: &Line, requirements: &Path) -> Result<()> {
-    line.step("fetching schemathesis from the Python package index (a quarter of a minute)");
+    line.step("fetching schemathesis and kubernetes-validate from the Python package index (a quarter of a minute)");
     let home = home(stack).display().to_string();
     let requirements = requirements.display().to_string();
     let log = File::create(stack.log_file(LOG))?;
@@ -74,7 +79,7 @@ async fn run(stack: &Stack, program: &str, arguments: &[&str], log: &File) -> Re
     command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?).kill_on_drop(true);
     let status = command.status().await.with_context(|| format!("cannot run {program}"))?;
     if !status.success() {
-        bail!("schemathesis could not be installed\n{}", logs::tail(stack, LOG, 0));
+        bail!("schemathesis and kubernetes-validate could not be installed\n{}", logs::tail(stack, LOG, 0));
     }
     Ok(())
 }

@@ -42,7 +42,8 @@ pub(crate) fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
         ("MAIL_REDIRECT_URI", format!("{}/docs/", addresses::api(stack))),
         ("API_URL", addresses::api(stack)),
         ("API_OPS_URL", addresses::api_ops(stack)),
-        ("SCHEMATHESIS", conformance_tool::program(stack).display().to_string()),
+        ("SCHEMATHESIS", conformance_tool::schemathesis(stack).display().to_string()),
+        ("KUBERNETES_VALIDATE", conformance_tool::kubernetes_validate(stack).display().to_string()),
         ("PROMETHEUS", prometheus_tool::programs(stack).display().to_string()),
     ]
 }

@@ -27,7 +27,7 @@ pub(crate) fn missing_for_the_stack(stack: &Stack) -> Vec<Package> {
 
 /// What the tests alone run. Chromium brings fonts along: what draws its letters depends on some.
 pub(crate) fn missing_for_the_tests(stack: &Stack) -> Vec<Package> {
-    let why_python = "makes the Python environment of schemathesis, which tests the api";
+    let why_python = "makes the Python environment of the tools that test the api and the manifests";
     missing([
         (lacks(stack, "chromium"), "chromium", "the browser in which a test goes the way of a person"),
         (lacks(stack, "chromedriver"), "chromium-driver", "leads that browser"),
