@@ -149,8 +149,8 @@ mod tests {
         assert!(Ports::from_base(35_000).is_err());
         let ports = Ports::from_base(25_000).unwrap();
         assert_eq!((ports.epmd, ports.brokers[2].metrics), (25_671, 25_683));
-        assert!(ports.of_chaos().api > ports.brokers[2].distribution);
+        assert!(ports.of_chaos().api > ports.brokers[2].metrics);
         let highest = Ports::from_base(HIGHEST_BASE).unwrap().of_chaos();
-        assert!(highest.brokers[2].distribution < 32_768);
+        assert!(highest.brokers[2].metrics < 32_768);
     }
 }
