@@ -104,21 +104,24 @@ async fn a_login_is_refused_alike_and_in_about_the_same_time_whoever_tries() {
         realm.create_user(&person.account()).await;
     }
     let [registered, disabled, locked] = &people;
-    let system = Plan::on(realm.access()).workers(0).start().await;
+    let system = Plan::on(realm.access()).start().await;
+    let fresh = system.register().await;
+    system.until(&fresh, "the account exists", |row| row.synced_at.is_some()).await;
     lock_out(&realm, &system, locked).await;
     realm.disable(disabled).await;
     let mut asker = Asker::of(&system, "/auth/token");
-    let kinds = ["unknown", "wrong password", "disabled", "locked out"];
+    let kinds = ["unknown", "wrong password", "no password yet", "disabled", "locked out"];
     let times = take(LOGINS, kinds, async |kind, _| {
         let (username, password) = match kind {
             "unknown" => ("nobody-at-all", "Wrong-1."),
+            "no password yet" => (fresh.username.as_str(), "Wrong-1."),
             "disabled" => (disabled.username.as_str(), disabled.password.as_str()),
             "locked out" => (locked.username.as_str(), locked.password.as_str()),
             _ => (registered.username.as_str(), "Wrong-1."),
         };
         asker.ask(kind, &json!({ "username": username, "password": password })).await;
     });
-    let [unknown, known @ ..]: [Times; 4] = times.await;
+    let [unknown, known @ ..]: [Times; 5] = times.await;
     for known in &known {
         unknown.are_about_those_of(known);
     }

@@ -10,7 +10,7 @@ use std::{fmt, ops::RangeInclusive, time::Duration};
 use rand::seq::SliceRandom as _;
 use tokio::time::Instant;
 
-/// How likely a comparison fails although there is no difference. All of them, eighteen, stay below one in a million.
+/// How likely a comparison fails although there is no difference. All of them, twenty, stay below one in a million.
 const FALSE_ALARM: f64 = 4e-8;
 
 /// How long one kind of request took, in each round.

@@ -1,9 +1,10 @@
 //! Keycloak's Admin REST API, as far as Usher needs it.
 //!
-//! [`users`] and [`action_link`] say what can be asked, [`client`] how a question is put, [`token`] as whom, [`error`] what can go wrong.
+//! [`users`] and [`action_link`] say what can be asked ([`unset_password`]: of a new account), [`client`] how a question is put, [`token`] as whom, [`error`] what can go wrong.
 
 pub mod action_link;
 pub mod client;
 pub mod error;
 pub mod token;
+pub mod unset_password;
 pub mod users;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     client::{KeycloakClient, Patience, Question},
     error::KeycloakError,
+    unset_password,
 };
 
 /// An account, as far as it proves whose it is.
@@ -76,7 +77,7 @@ pub struct ActionLink<'a> {
 
 impl KeycloakClient {
     /// Creates the account; its id stands in the Location of the answer. With a `password` only the address is left to
-    /// be confirmed, before which nobody is let in.
+    /// be confirmed, before which nobody is let in. Without one it gets one that [matches nothing](unset_password).
     pub async fn create(&self, user: &ClaimedUser, password: Option<&SecretString>) -> Result<Uuid, KeycloakError> {
         let doing = "create the user";
         let mut body = json!({
@@ -87,6 +88,7 @@ impl KeycloakClient {
             "enabled": true,
             "emailVerified": false,
             "requiredActions": [VERIFY_EMAIL, UPDATE_PASSWORD],
+            "credentials": [unset_password::credential()],
             "createdTimestamp": user.created_at.timestamp_millis(),
         });
         if let Some(password) = password {
