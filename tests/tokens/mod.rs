@@ -2,6 +2,7 @@
 
 mod keycloak_away;
 
+use futures_util::future::join_all;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::json;
 
@@ -54,6 +55,19 @@ async fn the_right_password_gets_what_keycloak_hands_out() {
     for id in &ids {
         realm.delete_user(id).await;
     }
+}
+
+#[tokio::test]
+async fn who_logs_in_several_times_at_once_is_let_in_each_time() {
+    let (realm, person) = (Realm::shared(), Person::invent());
+    let id = realm.create_user(&person.account()).await;
+    let system = api_on(realm.access()).await;
+    let capitals = person.username.to_uppercase();
+    let names = [&person.username, &capitals, &person.username, &capitals, &person.username];
+    let answers = join_all(names.map(|name| system.log_in(name, &person.password))).await;
+    let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [200; 5]);
+    realm.delete_user(&id).await;
 }
 
 #[tokio::test]

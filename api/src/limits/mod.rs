@@ -10,6 +10,7 @@ pub mod limiter;
 pub mod load;
 pub mod rate;
 pub mod shared;
+pub mod turns;
 
 use std::{convert::Infallible, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -27,6 +28,7 @@ use self::{
     limiter::Limiter,
     load::Places,
     shared::SharedCounts,
+    turns::{Turn, Turns},
 };
 use crate::{config::limits::LimitConfig, error::ApiError};
 
@@ -42,6 +44,7 @@ struct Inner {
     token: Limiter<Client>,
     validate_token: Limiter<Client>,
     token_account: Limiter<LoginName>,
+    turns: Turns,
     places: Places,
 }
 
@@ -70,13 +73,16 @@ impl Limits {
             token: Limiter::new("token", config.token, shared),
             validate_token: Limiter::new("validate_token", config.validate_token, None),
             token_account: Limiter::new("token_account", config.token_account, shared),
+            turns: Turns::default(),
             places: Places::new(config.concurrency),
         }))
     }
 
-    /// Counts a try to log in as somebody, who need not exist.
-    pub async fn admit_login(&self, login: &str) -> Result<(), ApiError> {
-        self.0.token_account.admit(&LoginName::of(login)).await.map_err(too_many)
+    /// Counts a try to log in as somebody, who need not exist, and waits for its turn, which lasts until it is dropped.
+    pub async fn admit_login(&self, login: &str) -> Result<Turn, ApiError> {
+        let login = LoginName::of(login);
+        self.0.token_account.admit(&login).await.map_err(too_many)?;
+        self.0.turns.take(&login).await.ok_or(ApiError::Overloaded)
     }
 
     /// Counts a request by its client's address, if its route is one that is counted.

@@ -83,9 +83,10 @@ async fn not_to_be_kept(response: Response) -> impl IntoResponse {
     ),
 )]
 pub async fn token(State(state): State<AppState>, grant: Grant) -> Result<impl IntoResponse, ApiError> {
-    if let Grant::Password { username, .. } = &grant {
-        state.limits.admit_login(username.expose_secret()).await?;
-    }
+    let _turn = match &grant {
+        Grant::Password { username, .. } => Some(state.limits.admit_login(username.expose_secret()).await?),
+        Grant::RefreshToken(_) => None,
+    };
     let TokenAnswer(answer) = state.tokens.realm.issue(&grant).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], answer.expose_secret().to_owned()))
 }

@@ -1,0 +1,63 @@
+//! One login of an account at a time.
+//!
+//! With its brute force detection Keycloak refuses, as a wrong password, whatever login comes while another one of the
+//! same account is being decided: two applications that start at once would be told that the password is wrong.
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    time::timeout,
+};
+
+use super::LoginName;
+
+/// More than there are places for logins, so that strangers hardly ever share one.
+const LINES: usize = 1024;
+
+/// What Keycloak may take then still fits in the time for one request.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Lines that logins wait in. Which one a name is sent to, nobody outside can know, so nobody can choose to stand in
+/// somebody else's way.
+#[derive(Debug)]
+pub(super) struct Turns {
+    lines: Vec<Arc<Mutex<()>>>,
+    secret: RandomState,
+}
+
+/// Ends the turn when dropped.
+pub type Turn = OwnedMutexGuard<()>;
+
+impl Turns {
+    /// `None` when it took too long.
+    pub(super) async fn take(&self, login: &LoginName) -> Option<Turn> {
+        let number = usize::try_from(self.secret.hash_one(login) % LINES as u64).unwrap_or_default();
+        timeout(PATIENCE, Arc::clone(&self.lines[number]).lock_owned()).await.ok()
+    }
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { lines: std::iter::repeat_with(Arc::default).take(LINES).collect(), secret: RandomState::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_name_waits_for_its_turn_and_not_for_ever() {
+        let turns = Turns::default();
+        let turn = turns.take(&LoginName::of("ada")).await;
+        assert!(turn.is_some());
+        assert!(turns.take(&LoginName::of(" ADA")).await.is_none());
+        drop(turn);
+        assert!(turns.take(&LoginName::of("ada")).await.is_some());
+    }
+}
