@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use reqwest::header::AUTHORIZATION;
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::{task::JoinSet, time::timeout};
 
 use crate::harness::{
     auth::{Answer, Person},
@@ -101,6 +101,30 @@ async fn tokens_are_checked_while_keycloak_is_away() {
     let asked_again = async || keycloak.requests(Endpoint::Keys).len() > asked + 4;
     eventually("Keycloak is asked for keys again and again", PATIENCE, asked_again).await;
     assert_eq!(system.validate(&token).await.status, 200);
+}
+
+/// More at once than there are places, of which neither kind may take all.
+#[tokio::test]
+async fn whoever_waits_for_a_keycloak_that_hangs_leaves_room_for_who_does_not() {
+    let key = SigningKey::generate();
+    let keycloak = keycloak_with(&key).await;
+    let proxy = Proxy::start(&keycloak.access().url).await;
+    let plan = Plan::on(keycloak.access()).workers(0).set("KEYCLOAK_URL", &proxy.url());
+    let system = plan.set("TOKEN_KEYS_COOLDOWN", "100ms").set("LIMIT_CONCURRENCY", "40").start().await;
+    let (token, other) = (good_token(&key, &keycloak), SigningKey::generate());
+    let unknown = other.sign(&other.header(), &claims(keycloak.access()));
+    assert_eq!(system.validate(&token).await.status, 200);
+    proxy.stall();
+    for (query, token_of_all) in [("?introspect=true", &token), ("", &unknown)] {
+        let all = (0..60).map(|_| Answer::of(system.validation(query).bearer_auth(token_of_all)));
+        let mut waiting: JoinSet<Answer> = all.collect();
+        for _ in 0..20 {
+            let refused = waiting.join_next().await.expect("not all of them wait");
+            assert!(matches!(refused.expect("an answer").status, 401 | 503), "{query}");
+        }
+        let checked = timeout(PATIENCE, system.validate(&token)).await.expect("an answer in time");
+        assert_eq!(checked.status, 200, "beside {query:?}: {checked:?}");
+    }
 }
 
 #[tokio::test]

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::http::Uri;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use url::form_urlencoded;
 
 /// Places for requests. Those that wait for Keycloak have their own, so that a slow Keycloak takes no place away from
-/// registrations, which do without it, nor from checks of tokens, which hardly ever need it.
+/// registrations, which do without it, nor from checks of tokens, unless they ask it too.
 #[derive(Debug, Clone)]
 pub struct Places {
     tokens: Arc<Semaphore>,
@@ -19,15 +21,21 @@ impl Places {
         Self { tokens: semaphore(), checks: semaphore(), others: semaphore() }
     }
 
-    /// A place for a request to this path, to be kept until it is answered; `None` when all are taken.
-    pub fn take(&self, path: &str) -> Option<OwnedSemaphorePermit> {
-        let places = match path {
+    /// A place for a request to this address, to be kept until it is answered; `None` when all are taken.
+    pub fn take(&self, address: &Uri) -> Option<OwnedSemaphorePermit> {
+        let places = match address.path() {
             "/auth/token" => &self.tokens,
+            "/auth/validate-token" if asks_keycloak(address) => &self.tokens,
             "/auth/validate-token" => &self.checks,
             _ => &self.others,
         };
         Arc::clone(places).try_acquire_owned().ok()
     }
+}
+
+/// By the query, which nobody has read yet.
+fn asks_keycloak(address: &Uri) -> bool {
+    form_urlencoded::parse(address.query().unwrap_or_default().as_bytes()).any(|(name, _)| name == "introspect")
 }
 
 #[cfg(test)]
@@ -37,12 +45,15 @@ mod tests {
     #[test]
     fn who_waits_for_keycloak_takes_no_place_from_registrations() {
         let places = Places::new(1);
-        let token = places.take("/auth/token").unwrap();
-        assert!(places.take("/auth/token").is_none());
-        let check = places.take("/auth/validate-token").unwrap();
-        let registration = places.take("/users/register").unwrap();
-        assert!(places.take("/nothing").is_none());
+        let take = |address: &'static str| places.take(&Uri::from_static(address));
+        let token = take("/auth/token").unwrap();
+        assert!(take("/auth/token").is_none());
+        assert!(take("/auth/validate-token?introspect=true").is_none());
+        assert!(take("/auth/validate-token?intros%70ect=true").is_none());
+        let check = take("/auth/validate-token").unwrap();
+        let registration = take("/users/register").unwrap();
+        assert!(take("/nothing").is_none());
         drop((token, check, registration));
-        assert!(places.take("/users/register").is_some() && places.take("/auth/token").is_some());
+        assert!(take("/users/register").is_some() && take("/auth/token").is_some());
     }
 }

@@ -130,7 +130,7 @@ pub async fn by_client(State(limits): State<Limits>, request: Request, next: Nex
 
 /// Answers 503 to what is too much at once.
 pub async fn by_load(State(limits): State<Limits>, request: Request, next: Next) -> Response {
-    match limits.0.places.take(request.uri().path()) {
+    match limits.0.places.take(request.uri()) {
         Some(_place) => next.run(request).await,
         None => ApiError::Overloaded.into_response(),
     }

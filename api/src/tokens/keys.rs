@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use axum::http::StatusCode;
 use shared::telemetry;
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, Semaphore, watch},
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,10 @@ use super::{
 
 /// As long as there is no key at all, nobody's token can be checked: that is worth asking more often.
 const WITHOUT_KEYS: Duration = Duration::from_secs(1);
+
+/// So many wait for a fetch; who comes then is told at once that the key is not there, and takes no place away from
+/// tokens whose key is.
+const WAITING: usize = 32;
 
 /// How often Keycloak is asked.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +44,7 @@ pub struct Keys {
     pace: Pace,
     known: watch::Sender<Known>,
     wanted: Notify,
+    places: Semaphore,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -52,7 +57,7 @@ struct Known {
 impl Keys {
     /// Without a key, until [`Keys::run`] runs.
     pub fn new(realm: Arc<Realm>, pace: Pace) -> Self {
-        Self { realm, pace, known: watch::Sender::default(), wanted: Notify::new() }
+        Self { realm, pace, known: watch::Sender::default(), wanted: Notify::new(), places: Semaphore::new(WAITING) }
     }
 
     /// The key with this `kid`, if the realm has one.
@@ -61,6 +66,7 @@ impl Keys {
         if let Some(key) = known.borrow_and_update().key(kid) {
             return Ok(Some(key));
         }
+        let _place = self.places.try_acquire().map_err(|_taken| AuthError::KeysUnavailable)?;
         self.wanted.notify_waiters();
         // It cannot end: the sender is in `self`.
         let known = known.wait_for(|known| known.resting).await.map_err(|_| AuthError::KeysUnavailable)?;
