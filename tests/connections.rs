@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
 use crate::harness::{
+    eventually::eventually,
     fake_keycloak::FakeKeycloak,
     process::Binary,
     system::{PATIENCE, Plan, System},
@@ -21,8 +22,22 @@ async fn api_with(settings: &[(&str, &str)]) -> System {
 }
 
 async fn connect(system: &System) -> TcpStream {
-    let address: SocketAddr = system.api_url().trim_start_matches("http://").parse().expect("an address");
-    TcpStream::connect(address).await.expect("the api takes connections")
+    connect_from("127.0.0.1", system).await
+}
+
+/// All of 127.0.0.0/8 is this machine.
+async fn connect_from(address: &str, system: &System) -> TcpStream {
+    let target: SocketAddr = system.api_url().trim_start_matches("http://").parse().expect("an address");
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::new(address.parse().expect("an address"), 0)).expect("an address of this machine");
+    socket.connect(target).await.expect("the api takes connections")
+}
+
+const ASK: &[u8] = b"GET /version HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+async fn is_served(stream: &mut TcpStream) {
+    stream.write_all(ASK).await.expect("the kernel takes it");
+    assert!(rest(stream).await.starts_with("HTTP/1.1 200"));
 }
 
 /// Until the server hangs up.
@@ -52,6 +67,31 @@ async fn a_header_that_never_ends_is_not_waited_for_and_a_quiet_connection_is_ke
     assert!(answer[..length].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..length]));
 }
 
+#[tokio::test]
+async fn nobody_is_waited_for_who_asks_nothing() {
+    let system = api_with(&[("API_STALL_TIMEOUT", "500ms"), ("API_MAX_CONNECTIONS", "1")]).await;
+    let mut silent = connect(&system).await;
+    is_served(&mut connect(&system).await).await;
+    assert_eq!(rest(&mut silent).await, "");
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_all_connections() {
+    let system = api_with(&[("API_MAX_CONNECTIONS", "4"), ("API_MAX_CONNECTIONS_PER_CLIENT", "2")]).await;
+    let (_first, mut second) = (connect(&system).await, connect(&system).await);
+    for _ in 0..4 {
+        assert_eq!(rest(&mut connect(&system).await).await, "");
+    }
+    is_served(&mut connect_from("127.0.0.2", &system).await).await;
+    // Its own are left, and who has left one gets another.
+    is_served(&mut second).await;
+    eventually("there is room again", PATIENCE, async || {
+        let mut next = connect(&system).await;
+        next.write_all(ASK).await.is_ok() && rest(&mut next).await.starts_with("HTTP/1.1 200")
+    })
+    .await;
+}
+
 /// Larger than what the kernel keeps for a client that does not read.
 #[tokio::test]
 async fn an_answer_that_nobody_takes_is_not_waited_for() {
@@ -63,10 +103,7 @@ async fn an_answer_that_nobody_takes_is_not_waited_for() {
 
     // There is one place, which the greedy one must have lost.
     let mut next = connect(&system).await;
-    next.write_all(b"GET /version HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .await
-        .expect("the kernel takes it");
-    assert!(rest(&mut next).await.starts_with("HTTP/1.1 200"));
+    is_served(&mut next).await;
     let taken = rest(&mut greedy).await;
     assert!(taken.matches("HTTP/1.1 200").count() < 50, "all of it was taken by the kernel");
 }
@@ -114,8 +151,7 @@ async fn no_more_connections_than_allowed_are_served_at_once() {
     let system = api_with(&[("API_MAX_CONNECTIONS", "1")]).await;
     let first = connect(&system).await;
     let mut second = connect(&system).await;
-    let ask = b"GET /version HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    second.write_all(ask).await.expect("the kernel takes it");
+    second.write_all(ASK).await.expect("the kernel takes it");
     let early = timeout(std::time::Duration::from_millis(300), second.readable()).await;
     assert!(early.is_err(), "the second was let in beside the first");
     drop(first);

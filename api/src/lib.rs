@@ -56,7 +56,7 @@ use crate::{
     database::Database,
     grouping::Collector,
     limits::{Limits, shared::SharedCounts},
-    listener::{ListenError, Listener, Patience},
+    listener::{ListenError, Listener, Patience, Peers},
     routes::health::Probe,
     state::AppState,
     tokens::Tokens,
@@ -70,6 +70,7 @@ pub struct App {
     state: AppState,
     collector: Collector,
     patience: Patience,
+    peers: Peers,
     origins: Origins,
     cleanup: Cleanup,
     /// One connection for what must not queue behind registrations: the bell and the readiness probe.
@@ -112,11 +113,12 @@ impl App {
             idempotency_ttl: config.idempotency_ttl,
             passwords: config.passwords.as_ref().map(ChosenPasswords::new).transpose()?,
             mail_requests: config.mail_requests,
-            limits: Limits::new(&config.limits, config.proxies, counts.as_ref()),
+            limits: Limits::new(&config.limits, config.proxies.clone(), counts.as_ref()),
             tokens: Arc::new(Tokens::new(&config.keycloak, &config.tokens)?),
         };
         let (patience, origins) = (config.server.patience, config.origins);
-        Ok(Self { public, ops, state, collector, patience, origins, cleanup, side, unproven })
+        let peers = Peers::new(config.server.connections_per_client, config.proxies);
+        Ok(Self { public, ops, state, collector, patience, peers, origins, cleanup, side, unproven })
     }
 
     /// Where the public listener is, also when its port was left to the system.
@@ -131,7 +133,7 @@ impl App {
 
     /// Serves until `lifecycle` shuts down. Health and the bell stay until the last request is answered.
     pub fn spawn(self, lifecycle: &Lifecycle) {
-        let Self { public, ops, state, collector, patience, origins, cleanup, side, unproven } = self;
+        let Self { public, ops, state, collector, patience, peers, origins, cleanup, side, unproven } = self;
         metrics::begin(state.database.pool());
         let shutdown = lifecycle.shutdown();
         let drained = CancellationToken::new();
@@ -143,9 +145,9 @@ impl App {
         lifecycle.spawn("cleanup", cleanup.run(shutdown.clone()));
         lifecycle.spawn("limits", state.limits.clone().keep_small(shutdown.clone()));
         lifecycle.spawn("health", {
-            let drained = drained.clone();
+            let (peers, drained) = (peers.clone(), drained.clone());
             async move {
-                ops.serve(health, patience, drained.cancelled()).await;
+                ops.serve(health, patience, peers, drained.cancelled()).await;
                 Ok::<_, Infallible>(())
             }
         });
@@ -174,7 +176,7 @@ impl App {
         lifecycle.spawn("http", async move {
             let _last = drained.drop_guard();
             let pool = state.database.pool().clone();
-            public.serve(routes::router(state, &origins), patience, shutdown.cancelled()).await;
+            public.serve(routes::router(state, &origins), patience, peers, shutdown.cancelled()).await;
             close(&pool).await;
             Ok::<_, Infallible>(())
         });

@@ -16,6 +16,7 @@ pub struct ApiSection {
     stall_timeout: Option<String>,
     idle_timeout: Option<String>,
     max_connections: Option<String>,
+    max_connections_per_client: Option<String>,
     register_writers: Option<String>,
 }
 
@@ -27,6 +28,8 @@ pub struct ServerConfig {
     /// How long requests in flight may take after a SIGTERM.
     pub drain_timeout: Duration,
     pub patience: Patience,
+    /// Connections from one address.
+    pub connections_per_client: u32,
     /// How many registrations, or groups of them, are written at once.
     pub register_writers: u16,
 }
@@ -43,6 +46,7 @@ impl ApiSection {
         let stall = environment.or("API_STALL_TIMEOUT", raw.stall_timeout, seconds(10));
         let idle = environment.or("API_IDLE_TIMEOUT", raw.idle_timeout, seconds(75));
         let connections = environment.or("API_MAX_CONNECTIONS", raw.max_connections, 4096);
+        let per_client = environment.or("API_MAX_CONNECTIONS_PER_CLIENT", raw.max_connections_per_client, 256);
         let writers = environment.or("API_REGISTER_WRITERS", raw.register_writers, 1);
         if let (Some(stall), Some(drain)) = (stall, drain_timeout)
             && stall >= drain
@@ -55,6 +59,7 @@ impl ApiSection {
             ops_listen: ops_listen?,
             drain_timeout: drain_timeout?,
             patience,
+            connections_per_client: per_client?,
             register_writers: writers?,
         })
     }

@@ -43,7 +43,7 @@ impl TrustedProxies {
         Client::of(believed)
     }
 
-    fn is_ours(&self, address: IpAddr) -> bool {
+    pub fn is_ours(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 }
@@ -69,7 +69,7 @@ impl fmt::Display for Client {
 impl Client {
     pub(super) const UNKNOWN: Self = Self(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
 
-    fn of(address: IpAddr) -> Self {
+    pub fn of(address: IpAddr) -> Self {
         Self(match address {
             IpAddr::V4(_) => address,
             IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & NETWORK)),

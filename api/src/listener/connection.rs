@@ -1,6 +1,6 @@
 //! One connection, from its first byte to its last.
 
-use std::{net::SocketAddr, pin::pin};
+use std::{net::SocketAddr, pin::pin, time::Duration};
 
 use axum::{
     Router,
@@ -19,6 +19,9 @@ use super::{
 
 /// For the header of a request. Long enough for a token of 64 KiB to be told that it is too long.
 const MAX_HEADER: usize = 128 * 1024;
+
+/// For a whole answer, however steadily it is taken. The largest is Swagger's page, of some megabytes.
+const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 
 /// Serves requests one after the other, until either side has had enough. From `draining` on, the request that is
 /// there is the last.
@@ -42,12 +45,12 @@ pub(super) async fn serve(
     let mut connection = pin!(builder.serve_connection(TokioIo::new(Watched::new(stream, stall.clone())), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stall.lasts(patience.stall) => return tracing::debug!("a client stalled"),
+        () = stall.lasts(patience.stall, LONGEST_ANSWER) => return tracing::debug!("a client stalled"),
         () = draining.cancelled() => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection.as_mut() => ended,
-                () = stall.lasts(patience.stall) => return,
+                () = stall.lasts(patience.stall, patience.stall) => return,
             }
         }
     };

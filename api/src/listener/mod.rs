@@ -1,6 +1,7 @@
 //! An address that is bound before anything is served there, and connections that nobody can hold for ever.
 
 mod connection;
+mod peers;
 mod stall;
 
 use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
@@ -13,6 +14,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::peers::Peers;
+use self::peers::Seat;
+
 /// A bound address.
 #[derive(Debug)]
 pub struct Listener {
@@ -23,7 +27,7 @@ pub struct Listener {
 /// How long a client may keep a connection without moving anything on it, and how many there may be.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// For a request's header that has begun, and for an answer that nobody takes.
+    /// For the first request's header, for a later one that has begun, and for an answer that nobody takes.
     pub stall: Duration,
     /// For the next request. Longer than load balancers keep a connection (60 s), so that they close it and not we
     /// just when they send.
@@ -56,17 +60,17 @@ impl Listener {
     }
 
     /// Answers until `stop`, and then what is still in flight.
-    pub async fn serve(self, router: Router, patience: Patience, stop: impl Future<Output = ()>) {
+    pub async fn serve(self, router: Router, patience: Patience, peers: Peers, stop: impl Future<Output = ()>) {
         let places = Arc::new(Semaphore::new(usize::try_from(patience.connections).unwrap_or(Semaphore::MAX_PERMITS)));
         let (mut connections, draining) = (JoinSet::new(), CancellationToken::new());
         let mut stop = pin!(stop);
         loop {
             tokio::select! {
-                (place, stream, peer) = self.accept(&places) => {
+                (place, seat, stream, peer) = self.accept(&places, &peers) => {
                     let served = connection::serve(stream, peer, router.clone(), patience, draining.clone());
                     connections.spawn(async move {
                         served.await;
-                        drop(place);
+                        drop((place, seat));
                     });
                 }
                 Some(ended) = connections.join_next() => log_panic(&ended),
@@ -81,12 +85,19 @@ impl Listener {
         }
     }
 
-    async fn accept(&self, places: &Arc<Semaphore>) -> (Option<OwnedSemaphorePermit>, TcpStream, SocketAddr) {
+    async fn accept(
+        &self,
+        places: &Arc<Semaphore>,
+        peers: &Peers,
+    ) -> (Option<OwnedSemaphorePermit>, Seat, TcpStream, SocketAddr) {
         // Fails only when closed, which nobody does.
         let place = Arc::clone(places).acquire_owned().await.ok();
         loop {
             match self.socket.accept().await {
-                Ok((stream, peer)) => return (place, stream, peer),
+                Ok((stream, peer)) => match peers.admit(peer) {
+                    Some(seat) => return (place, seat, stream, peer),
+                    None => tracing::debug!("a client has as many connections as it may"),
+                },
                 Err(error) if is_about_one(&error) => {}
                 Err(error) => {
                     // Out of file descriptors, say: others have to end first.
