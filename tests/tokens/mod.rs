@@ -110,6 +110,8 @@ async fn every_wrong_credential_gets_the_same_answer() {
         ("a locked out user with the right password", system.log_in(&locked.username, &locked.password).await),
         ("a refresh token of a session that ended", system.refresh(&ended).await),
         ("a refresh token that never was", system.refresh("no-token").await),
+        ("a refresh token that Keycloak does not read", system.refresh(&"x".repeat(4001)).await),
+        ("the longest that it reads", system.refresh(&"x".repeat(4000)).await),
     ];
     let (_, first) = &answers[0];
     first.is_problem(401, "invalid_credentials");

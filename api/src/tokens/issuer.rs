@@ -16,6 +16,10 @@ const NOT_SET_UP: &str = "Account is not fully set up";
 /// Without `openid` Keycloak gives tokens that its own userinfo endpoint refuses, and no ID token.
 const SCOPE: &str = "openid";
 
+/// Keycloak reads no longer parameter (DefaultHttpRequest drops it) and then calls the request itself wrong. It makes
+/// no refresh token of this size.
+const LONGEST_REFRESH_TOKEN: usize = 4000;
+
 /// Keycloak's answer, word for word.
 #[derive(Debug)]
 pub struct TokenAnswer(pub SecretString);
@@ -42,6 +46,9 @@ impl Realm {
                 let (username, password) = (username.expose_secret(), password.expose_secret());
                 let form = [("username", username), ("password", password), ("scope", SCOPE)];
                 self.token(&[&[("grant_type", "password")], &form[..]].concat()).await?
+            }
+            Grant::RefreshToken(token) if token.expose_secret().len() > LONGEST_REFRESH_TOKEN => {
+                return Err(AuthError::InvalidCredentials);
             }
             Grant::RefreshToken(token) => {
                 self.token(&[("grant_type", "refresh_token"), ("refresh_token", token.expose_secret())]).await?
