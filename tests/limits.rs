@@ -110,6 +110,24 @@ async fn one_account_is_guessed_at_so_often_wherever_the_guesses_come_from() {
     is_let_through(&guess(3, "bob").await);
 }
 
+/// With the limits that hold when nobody sets any.
+#[tokio::test]
+async fn one_address_does_not_keep_the_owner_of_an_account_out() {
+    let defaults = [("LIMIT_TOKEN", ""), ("LIMIT_TOKEN_ACCOUNT", ""), ("TRUSTED_PROXIES", "127.0.0.1")];
+    let (_keycloak, system) = limited(&defaults).await;
+    let body = json!({ "username": "ada", "password": "Guess-1" });
+    let guess = async || from(&system, "198.51.100.1", "/auth/token", &body).await;
+    let refused = loop {
+        let answer = guess().await;
+        if answer.status == 429 {
+            break answer;
+        }
+        is_let_through(&answer);
+    };
+    refused.is_problem(429, "too_many_requests");
+    is_let_through(&from(&system, "198.51.100.2", "/auth/token", &body).await);
+}
+
 #[tokio::test]
 async fn what_is_too_much_at_once_is_refused_at_once() {
     let (keycloak, system) = limited(&[("LIMIT_CONCURRENCY", "1")]).await;

@@ -122,6 +122,17 @@ async fn every_wrong_credential_gets_the_same_answer() {
 }
 
 #[tokio::test]
+async fn two_slips_in_a_row_keep_nobody_out() {
+    let (realm, person) = (own_realm().await, Person::invent());
+    realm.create_user(&person.account()).await;
+    let system = api_on(realm.access()).await;
+    for _ in 0..2 {
+        system.log_in(&person.username, "wrong").await.is_problem(401, "invalid_credentials");
+    }
+    assert_eq!(system.log_in(&person.username, &person.password).await.status, 200);
+}
+
+#[tokio::test]
 async fn whatever_keycloak_calls_a_wrong_credential_is_one() {
     let keycloak = FakeKeycloak::start().await;
     let system = api_on(keycloak.access()).await;
