@@ -28,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 pub(super) struct Turns {
     lines: Vec<Arc<Mutex<()>>>,
     secret: RandomState,
+    patience: Duration,
 }
 
 /// Ends the turn when dropped.
@@ -37,13 +38,14 @@ impl Turns {
     /// `None` when it took too long.
     pub(super) async fn take(&self, login: &LoginName) -> Option<Turn> {
         let number = usize::try_from(self.secret.hash_one(login) % LINES as u64).unwrap_or_default();
-        timeout(PATIENCE, Arc::clone(&self.lines[number]).lock_owned()).await.ok()
+        timeout(self.patience, Arc::clone(&self.lines[number]).lock_owned()).await.ok()
     }
 }
 
 impl Default for Turns {
     fn default() -> Self {
-        Self { lines: std::iter::repeat_with(Arc::default).take(LINES).collect(), secret: RandomState::new() }
+        let lines = std::iter::repeat_with(Arc::default).take(LINES).collect();
+        Self { lines, secret: RandomState::new(), patience: PATIENCE }
     }
 }
 
@@ -51,9 +53,9 @@ impl Default for Turns {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_same_name_waits_for_its_turn_and_not_for_ever() {
-        let turns = Turns::default();
+        let turns = Turns { patience: Duration::from_millis(10), ..Turns::default() };
         let turn = turns.take(&LoginName::of("ada")).await;
         assert!(turn.is_some());
         assert!(turns.take(&LoginName::of(" ADA")).await.is_none());

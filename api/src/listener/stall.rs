@@ -236,24 +236,24 @@ mod tests {
         assert_eq!(since(&stall), None);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn an_answer_that_is_taken_little_by_little_has_an_end() {
         let (mut client, server) = duplex(4);
         let stall = Stall::default();
         let mut server = Watched::new(server, stall.clone());
         stall.while_answering(async {}).await;
-        let (patience, longest) = (Duration::from_secs(10), Duration::from_secs(60));
+        let longest = Duration::from_millis(100);
         let (begun, answer) = (Instant::now(), [0; 1000]);
         let little_by_little = async {
             while client.read_u8().await.is_ok() {
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
         tokio::select! {
-            () = stall.lasts(patience, longest) => {}
+            () = stall.lasts(LONG, longest) => {}
             _ = server.write_all(&answer) => unreachable!("it takes longer"),
             () = little_by_little => unreachable!("nobody hangs up"),
         }
-        assert_eq!(begun.elapsed().as_secs(), 60);
+        assert!(begun.elapsed() >= longest);
     }
 }
