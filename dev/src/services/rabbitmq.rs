@@ -10,7 +10,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -69,11 +68,14 @@ pub(crate) fn epmd(stack: &Stack) -> Service {
     }
 }
 
-/// All nodes at once: those of a cluster wait for the first one.
+/// One node after another: two that joined at the same time have failed over what the other had not ready yet.
 pub(crate) async fn start(stack: &Stack, board: &Board) -> Result<()> {
     let name_server = board.line("epmd");
     ensure(stack, &epmd(stack), &name_server, async || launch_epmd(stack)).await?;
-    join_all(nodes(stack).iter().map(|node| start_node(stack, board, node))).await.into_iter().collect()
+    for node in nodes(stack) {
+        start_node(stack, board, &node).await?;
+    }
+    Ok(())
 }
 
 /// Needs the name server.
@@ -188,7 +190,7 @@ fn configuration_of(stack: &Stack, node: &Node, home: &Path) -> String {
     if stack.crew.brokers == 1 { alone } else { alone + &membership(node) }
 }
 
-/// The first node waits for nobody; the others join it, however long its start takes.
+/// The others join the first node.
 fn membership(node: &Node) -> String {
     let (first, erlang_name) = NAMES[0];
     let partitions = "cluster_partition_handling = pause_minority\n";
@@ -198,8 +200,6 @@ fn membership(node: &Node) -> String {
     format!(
         "{partitions}\
          cluster_formation.peer_discovery_backend = classic_config\n\
-         cluster_formation.classic_config.nodes.1 = {erlang_name}\n\
-         cluster_formation.discovery_retry_limit = 240\n\
-         cluster_formation.discovery_retry_interval = 500\n"
+         cluster_formation.classic_config.nodes.1 = {erlang_name}\n"
     )
 }
