@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use api::config::ApiConfig;
+use shared::config::Environment;
 use tokio::process::Command;
+use worker::config::WorkerConfig;
 
 use crate::{
     configuration::example,
@@ -59,18 +62,29 @@ fn every_manifest_is_listed() {
     }
 }
 
-/// Variables stand in the lists, and the names of secrets where they come from.
-#[test]
-fn every_variable_is_one_that_usher_reads() {
-    let known: Vec<String> = example().into_iter().map(|(name, _)| name).collect();
+/// The variables of `production/`: those in the lists, and the secret ones of one binary with a value made up.
+fn environment(binary: &str) -> Vec<(String, String)> {
     let lists = ["base", "production"].map(|name| read(&folder(name).join("kustomization.yaml")));
     let literals = lists.iter().flat_map(|list| list.lines()).filter_map(|line| line.trim().strip_prefix("- "));
-    let literals = literals.filter_map(|literal| Some(literal.split_once('=')?.0.to_owned()));
     let secrets = read(&folder("production/secrets.yaml"));
-    let secrets = secrets.split("secretKey: ").skip(1).filter_map(|rest| rest.split(',').next());
-    let names: Vec<String> = literals.chain(secrets.map(str::to_owned)).collect();
-    assert!(names.len() > 15, "variables were not found: {names:?}");
-    for name in names {
+    let secrets = secrets.split("\n---\n").find(|secret| secret.contains(&format!("name: {binary}\n"))).expect(binary);
+    let names = secrets.split("secretKey: ").skip(1).filter_map(|rest| rest.split(',').next());
+    let secrets = names.map(|name| match name {
+        "DATABASE_URL" => (name, "postgres://usher:Kx7@postgres/usher"),
+        "AMQP_URL" => (name, "amqps://usher:Kx7@rabbitmq/usher"),
+        _ => (name, "Kx7"),
+    });
+    let variables = literals.filter_map(|literal| literal.split_once('=')).chain(secrets);
+    variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+fn both_binaries_take_their_variables_and_read_each_of_them() {
+    let (api, worker) = (environment("usher-api"), environment("usher-worker"));
+    ApiConfig::read(Environment::of(api.clone())).unwrap_or_else(|faults| panic!("{faults}"));
+    WorkerConfig::read(Environment::of(worker.clone())).unwrap_or_else(|faults| panic!("{faults}"));
+    let known: Vec<String> = example().into_iter().map(|(name, _)| name).collect();
+    for (name, _) in api.into_iter().chain(worker) {
         assert!(known.contains(&name), "nobody reads {name}");
     }
 }
