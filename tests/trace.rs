@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{
     collector::{Collector, SeenSpan},
@@ -99,6 +99,31 @@ async fn a_run_without_an_event_links_to_the_registration() {
     assert_eq!(provision.links, [(TRACE.to_owned(), request.id.clone())]);
 }
 
+/// The event of a replay is of the operator's making, and so is its trace.
+#[tokio::test]
+async fn what_an_operator_gives_back_links_to_the_registration() {
+    let (keycloak, collector) = (FakeKeycloak::start().await, Collector::start().await);
+    let (system, _api) = start(&keycloak, &collector, "1h").await;
+    let user = system.register_in_trace(TRACE).await;
+    let stranger = json!({ "username": user.username, "email": "someone.else@example.org", "enabled": true });
+    let stranger = keycloak.create_user(&stranger);
+    let mut worker = Binary::worker().envs(system.settings()).start();
+    system.until_parked(&user).await;
+    keycloak.delete_user(&stranger);
+    let replay = Binary::worker().args(&["parked", "replay", &user.id.to_string()]).envs(system.settings());
+    assert_eq!(replay.finish().await.code, Some(0));
+    system.until_complete(&user).await;
+    assert!(worker.stop().await.success(), "at the end it tells what it still has");
+
+    let spans = collector.spans();
+    let runs: Vec<_> = spans.iter().filter(|span| span.name == "provision").collect();
+    let [parked, replayed] = runs.as_slice() else { panic!("two runs, not {runs:?}") };
+    assert_eq!((parked.trace.as_str(), parked.links.len()), (TRACE, 0));
+    assert_ne!(replayed.trace, TRACE);
+    let linked = replayed.links.iter().map(|(trace, id)| format!("00-{trace}-{id}-01")).collect::<Vec<_>>();
+    assert_eq!(linked, [traceparent(&system, &user).await]);
+}
+
 /// An order of another mail is the cause of what follows, and no longer the registration.
 #[tokio::test]
 async fn what_is_tried_again_links_to_the_last_order() {
@@ -110,7 +135,7 @@ async fn what_is_tried_again_links_to_the_last_order() {
     let registration = traceparent(&system, &user).await;
 
     keycloak.fail_next(Endpoint::SendMail, 1, Fault::mail_failed());
-    system.request_mail(&serde_json::json!({ "username": user.username })).await;
+    system.request_mail(&json!({ "username": user.username })).await;
     system.until(&user, "another mail was accepted", |row| row.is_complete() && row.mail_served == 2).await;
     let order = traceparent(&system, &user).await;
     assert_ne!(registration, order);
