@@ -17,7 +17,7 @@ use crate::harness::{
     process::Binary,
     proxy::Proxy,
     reserved_port::ReservedPort,
-    set_up_pages::{confirm_address, set_password},
+    set_up_pages::{PasswordForm, confirm_address, log_in_on_the_page},
     stack::Stack,
     system::{PATIENCE, Plan, Registered, System},
 };
@@ -68,6 +68,11 @@ async fn register(system: &System, password: &str) -> Registered {
     Registered { id, email: format!("{username}@example.org"), username }
 }
 
+/// What the fake has for one.
+fn password(keycloak: &FakeKeycloak, user: &Registered) -> Option<String> {
+    keycloak.user_by_username(&user.username).expect("an account").password
+}
+
 /// What the status says of the password.
 async fn state(system: &System, user: &Registered) -> Value {
     let url = format!("{}/users/{}/status", system.api_url(), user.id);
@@ -116,17 +121,75 @@ async fn a_chosen_password_is_good_once_the_address_is_confirmed_by_keycloaks_ma
 /// for a set-up mail and follows it.
 #[tokio::test]
 async fn nobody_prepares_an_account_on_the_address_of_somebody_else() {
-    let system = plan(Realm::shared().access(), 0).by_smtp(Stack::get().smtp_port).start().await;
+    for plan in [plan(Realm::shared().access(), 0), plan(Realm::shared().access(), 0).by_smtp(Stack::get().smtp_port)] {
+        is_kept_out(plan.start().await).await;
+    }
+}
+
+async fn is_kept_out(system: System) {
     let victim = register(&system, CHOSEN).await;
     system.until_complete(&victim).await;
     assert_eq!(system.request_mail(&json!({ "email": victim.email })).await.status(), 202);
     let mails = mails(&victim, 2).await;
-    let set_up = mails.iter().find(|mail| mail.subject == "Set your password for Usher").expect("a set-up mail");
+    let is_set_up = |mail: &&Mail| ["Set your password for Usher", "Update Your Account"].contains(&&*mail.subject);
+    let set_up = mails.iter().find(is_set_up).expect("a set-up mail");
 
-    set_password(set_up.link(), "Of.the.victim.1").await;
+    let attacker = async || system.log_in(&victim.username, CHOSEN).await.status;
+    assert_eq!(attacker().await, 401, "from when the mail is there");
+    let page = log_in_on_the_page(Realm::shared().access(), &victim.username, CHOSEN).await;
+    assert!(page.contains("Invalid username or password."), "{page}");
+    let form = PasswordForm::open(set_up.link()).await;
+    assert_eq!(attacker().await, 401, "the address is confirmed, and no password is set");
+    form.send("Of.the.victim.1").await;
 
-    assert_eq!(system.log_in(&victim.username, CHOSEN).await.status, 401, "the attacker's password");
+    assert_eq!(attacker().await, 401);
     system.log_in(&victim.username, "Of.the.victim.1").await.token("access_token");
+    system.stop().await;
+}
+
+/// Whoever asks need not be who registered, and would lock out whoever uses the account.
+#[tokio::test]
+async fn whoever_has_confirmed_the_address_keeps_the_password() {
+    let system = plan(Realm::shared().access(), 0).start().await;
+    let user = register(&system, CHOSEN).await;
+    system.until_complete(&user).await;
+    confirm_address(mails(&user, 1).await[0].link()).await;
+    assert_eq!(system.request_mail(&json!({ "username": user.username })).await.status(), 202);
+    mails(&user, 2).await;
+    system.log_in(&user.username, CHOSEN).await.token("access_token");
+    system.stop().await;
+}
+
+/// What stops in the middle is taken up again, and no mail leaves before the password is gone.
+#[tokio::test]
+async fn a_set_up_mail_waits_until_the_chosen_password_is_gone() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = plan(keycloak.access(), 0).start().await;
+    let user = register(&system, CHOSEN).await;
+    system.until_complete(&user).await;
+    keycloak.fail_next(Endpoint::ReadUser, 1, Fault::DropBeforeEffect);
+    keycloak.fail_next(Endpoint::SetPassword, 1, Fault::status(500));
+    keycloak.fail_next(Endpoint::SetPassword, 1, Fault::DropAfterEffect);
+    let mut gate = keycloak.hold_answer(Endpoint::SetPassword);
+    assert_eq!(system.request_mail(&json!({ "username": user.username })).await.status(), 202);
+    gate.reached().await;
+    assert_eq!(keycloak.mails_to(&user.username).len(), 1, "only the first");
+    gate.release();
+    let row = system.until_complete(&user).await;
+    assert_eq!((row.mail_wanted, row.mail_attempts), (2, 2));
+    assert_ne!(password(&keycloak, &user).as_deref(), Some(CHOSEN));
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn whose_account_is_gone_when_its_password_is_to_be_is_parked() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = plan(keycloak.access(), 0).start().await;
+    let user = register(&system, CHOSEN).await;
+    system.until_complete(&user).await;
+    keycloak.delete_user(&keycloak.user_by_username(&user.username).expect("an account").id);
+    assert_eq!(system.request_mail(&json!({ "username": user.username })).await.status(), 202);
+    assert_eq!(system.until_parked(&user).await.parked_reason.as_deref(), Some("gone_in_keycloak"));
     system.stop().await;
 }
 

@@ -8,16 +8,48 @@ use reqwest::{
     redirect::Policy,
 };
 
+use super::keycloak_access::KeycloakAccess;
+
 /// As a person who has got the mail: follows the link and sets a password.
 pub async fn set_password(link: &str, password: &str) {
+    PasswordForm::open(link).await.send(password).await;
+}
+
+/// Open before a person who has followed the link.
+pub struct PasswordForm {
+    visitor: Visitor,
+    action: String,
+}
+
+impl PasswordForm {
+    pub async fn open(link: &str) -> Self {
+        let mut visitor = Visitor::default();
+        let told = visitor.open(link).await;
+        let page = visitor.open(&attribute(&told, "id=\"kc-info-message\"", "href")).await;
+        Self { visitor, action: attribute(&page, "id=\"kc-passwd-update-form\"", "action") }
+    }
+
+    pub async fn send(mut self, password: &str) {
+        let form = [("password-new", password), ("password-confirm", password)];
+        let sent = self.visitor.http.post(self.action).form(&form);
+        let told = self.visitor.land(sent).await;
+        assert!(told.contains("Your account has been updated"), "{told}");
+    }
+}
+
+/// As a person who logs in on Keycloak's own page. Returns the page behind it.
+pub async fn log_in_on_the_page(keycloak: &KeycloakAccess, username: &str, password: &str) -> String {
     let mut visitor = Visitor::default();
-    let told = visitor.open(link).await;
-    let page = visitor.open(&attribute(&told, "id=\"kc-info-message\"", "href")).await;
-    let action = attribute(&page, "id=\"kc-passwd-update-form\"", "action");
-    let form = [("password-new", password), ("password-confirm", password)];
-    let sent = visitor.http.post(action).form(&form);
-    let told = visitor.land(sent).await;
-    assert!(told.contains("Your account has been updated"), "{told}");
+    let query = [
+        ("client_id", keycloak.client_id.as_str()),
+        ("redirect_uri", &keycloak.redirect_uri),
+        ("response_type", "code"),
+        ("scope", "openid"),
+    ];
+    let url = format!("{}/protocol/openid-connect/auth", keycloak.issuer());
+    let page = visitor.land(visitor.http.get(url).query(&query)).await;
+    let action = attribute(&page, "id=\"kc-form-login\"", "action");
+    visitor.land(visitor.http.post(action).form(&[("username", username), ("password", password)])).await
 }
 
 /// As a person who chose a password before: follows the link, and says that the address is right.

@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use shared::{
     backoff::jittered,
     crash_point::CrashPoint,
-    domain::user::UserId,
+    domain::user::{PasswordState, UserId},
     passwords::Passwords,
     store::{
         StoreError,
@@ -37,8 +37,8 @@ use crate::{
     config::{WorkerConfig, provision::ProvisionConfig},
     evidence::Evidence,
     insist::insist,
-    keycloak::client::KeycloakClient,
-    mailer::Mailer,
+    keycloak::{client::KeycloakClient, users::Purpose},
+    mailer::{self, Mailer},
     metrics,
     outcome::{BUDGET_SPENT, Blame, Circumstances, Failure, Step, Verdict},
 };
@@ -174,10 +174,10 @@ impl Provisioner {
         self.check_budget(user)?;
         if let Some(account) = &user.account {
             self.check_realm(account)?;
-            return self.send_mail(user, account, Some(keycloak)).await;
+            return self.send_mail(user, account, Some(keycloak), lease_end).await;
         }
         let account = self.make_account(user, keycloak, lease_end).await?;
-        self.send_mail(user, &account, None).await
+        self.send_mail(user, &account, None, lease_end).await
     }
 
     /// The attempts of runs that ended by themselves are judged when they end; these ones died.
@@ -239,12 +239,23 @@ impl Provisioner {
     }
 
     /// `keycloak` is the pass of a run that has not asked Keycloak anything yet.
-    async fn send_mail(&self, user: &ClaimedUser, account: &Account, keycloak: Option<Pass<'_>>) -> Result<(), Stop> {
+    async fn send_mail(
+        &self,
+        user: &ClaimedUser,
+        account: &Account,
+        keycloak: Option<Pass<'_>>,
+        lease_end: Instant,
+    ) -> Result<(), Stop> {
         let Ok(mail) = self.breakers.mail.enter().await else {
             return Err(Failure::MailPaused.into());
         };
         // On what the lease has beyond its longest step.
         self.mailer.turn(self.config.lease_margin).await.map_err(|wait| Failure::MailPaced { wait })?;
+        let withdrawn = self.withdraw_password(user, account, lease_end).await;
+        if withdrawn.is_err() {
+            report(&withdrawn, mail, keycloak);
+            return withdrawn.map_err(Stop::from);
+        }
         let lease_end = Instant::now() + self.config.lease;
         let write = provisioning::begin_mail(&self.pool, user, self.config.lease);
         fenced(metrics::timed("begin_mail", write).await?)?;
@@ -272,6 +283,24 @@ impl Provisioner {
             }
             Served::Lost => Err(Stop::Overtaken),
         }
+    }
+
+    /// Before a mail that sets another one. An owner who has chosen it must not be let in when somebody else, who reads
+    /// the mails, confirms the address on the way to the form.
+    async fn withdraw_password(
+        &self,
+        user: &ClaimedUser,
+        account: &Account,
+        lease_end: Instant,
+    ) -> Result<(), Failure> {
+        let is_set = account.password == Some(PasswordState::Set);
+        if !is_set || mailer::purpose(user, account) != Purpose::PasswordSetup {
+            return Ok(());
+        }
+        ours_for(Step::Account, self.account_deadline, lease_end)?;
+        let withdrawing = account::withdraw_password(&self.keycloak, account.id);
+        let withdrawn = timeout(self.account_deadline, withdrawing).await;
+        withdrawn.map_or(Err(Failure::TooSlow { step: Step::Account }), |done| done.map_err(Failure::Account))
     }
 
     async fn give_up_for_now(&self, user: &ClaimedUser, failure: &Failure) -> Result<Provisioned, StoreError> {

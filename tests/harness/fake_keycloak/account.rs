@@ -21,6 +21,9 @@ pub struct Account {
     /// Milliseconds since 1970.
     pub created_timestamp: i64,
     pub required_actions: Vec<String>,
+    /// As it was given, not as a hash.
+    #[serde(skip)]
+    pub password: Option<String>,
 }
 
 impl Account {

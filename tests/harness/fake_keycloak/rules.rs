@@ -58,23 +58,35 @@ pub(super) fn account_of(body: &str) -> Result<Account, Answer> {
         enabled: flag("enabled"),
         created_timestamp: user.get("createdTimestamp").and_then(Value::as_i64).unwrap_or_else(now),
         required_actions: required_actions(&user),
+        password: passwords(&user).next().map(str::to_owned),
     };
     valid(&account)?;
-    policy(&user)?;
+    passwords(&user).try_for_each(policy)?;
     Ok(account)
 }
 
+/// The password in a request to set one.
+pub(super) fn password_of(body: &str) -> Result<String, Answer> {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    let password = body["value"].as_str().ok_or_else(|| Answer::error(400, "No password provided"))?;
+    policy(password)?;
+    Ok(password.to_owned())
+}
+
 /// Of the realm's password policy, its length.
-fn policy(user: &Map<String, Value>) -> Result<(), Answer> {
-    let credentials = user.get("credentials").and_then(Value::as_array).into_iter().flatten();
-    let passwords = credentials.filter_map(|credential| credential["value"].as_str());
-    if passwords.into_iter().all(|password| password.chars().count() >= 8) {
+fn policy(password: &str) -> Result<(), Answer> {
+    if password.chars().count() >= 8 {
         return Ok(());
     }
     Err(Answer::new(400).json(json!({
         "error": "invalidPasswordMinLengthMessage",
         "error_description": "Invalid password: minimum length 8.",
     })))
+}
+
+fn passwords(user: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let credentials = user.get("credentials").and_then(Value::as_array).into_iter().flatten();
+    credentials.filter_map(|credential| credential["value"].as_str())
 }
 
 pub(super) fn is_action(alias: &str) -> bool {

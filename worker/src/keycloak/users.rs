@@ -44,6 +44,13 @@ impl FoundAccount {
     }
 }
 
+/// A user, as far as it tells whether the address is known to be the user's own.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Confirmation {
+    email_verified: bool,
+}
+
 /// What a mail's link is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -136,6 +143,39 @@ impl KeycloakClient {
         let found: Vec<FoundAccount> =
             self.ask(&question).await?.json().await.map_err(|_| KeycloakError::Unreadable { doing })?;
         Ok(found.into_iter().next())
+    }
+
+    /// Whether somebody has followed a mail to the address.
+    pub async fn is_confirmed(&self, account: Uuid) -> Result<bool, KeycloakError> {
+        let doing = "look whether the address is confirmed";
+        let question = Question {
+            doing,
+            method: Method::GET,
+            path: &["users", &account.to_string()],
+            query: &[],
+            body: None,
+            timeout: None,
+            patience: Patience::Always,
+        };
+        let user: Confirmation =
+            self.ask(&question).await?.json().await.map_err(|_| KeycloakError::Unreadable { doing })?;
+        Ok(user.email_verified)
+    }
+
+    /// Gives the account a password that nobody knows in place of the one that it has. A login takes as long as before.
+    pub async fn replace_password(&self, account: Uuid) -> Result<(), KeycloakError> {
+        // Of every class that a policy may ask for, and as long as the longest that all take.
+        let nobodys = format!("Aa1.{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        let question = Question {
+            doing: "replace a password",
+            method: Method::PUT,
+            path: &["users", &account.to_string(), "reset-password"],
+            query: &[],
+            body: Some(json!({ "type": "password", "value": nobodys[..64], "temporary": false })),
+            timeout: None,
+            patience: Patience::Always,
+        };
+        self.ask(&question).await.map(drop)
     }
 
     /// Has Keycloak send the mail while we wait; success says that its mail server took it.

@@ -97,7 +97,7 @@ impl Mailer {
 
 /// Whoever chose a password at the registration is asked to confirm the address, once. Every later mail sets a
 /// password, whatever there is: the address need not be of whoever chose that one.
-fn purpose(user: &ClaimedUser, account: &Account) -> Purpose {
+pub fn purpose(user: &ClaimedUser, account: &Account) -> Purpose {
     let first = user.mail_wanted == 1;
     if first && account.password == Some(PasswordState::Set) {
         Purpose::EmailVerification

@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 
-use super::{Blame, Circumstances, SNOOZE, Verdict, says_nothing_of_the_user};
+use super::{Blame, Circumstances, GONE, SNOOZE, Verdict, says_nothing_of_the_user};
 use crate::{
     keycloak::error::KeycloakError,
     mailer::error::MailError,
@@ -24,7 +24,7 @@ pub(super) fn verdict(error: &MailError, circumstances: Circumstances) -> Verdic
 
 fn keycloaks_mail_verdict(error: &KeycloakError, circumstances: Circumstances) -> Verdict {
     match error {
-        KeycloakError::UserMissing { .. } => Verdict::Park { reason: super::GONE_IN_KEYCLOAK },
+        KeycloakError::UserMissing { .. } => GONE,
         KeycloakError::Refused { detail, .. } if is_about_the_user(detail) => MAIL_REFUSED,
         KeycloakError::Unavailable { status: StatusCode::INTERNAL_SERVER_ERROR, .. } if circumstances.others_served => {
             Verdict::Retry
@@ -91,7 +91,6 @@ mod tests {
     const AGAIN: Circumstances = Circumstances { again: true, ..NONE };
     const ALIKE: Circumstances = Circumstances { again: true, others_alike: true, ..NONE };
     const SERVED: Circumstances = Circumstances { others_served: true, ..NONE };
-    const GONE: Verdict = Verdict::Park { reason: "gone_in_keycloak" };
 
     fn check(table: impl IntoIterator<Item = (MailError, Circumstances, Verdict, Blame)>) {
         for (error, circumstances, expected, blamed) in table {

@@ -80,6 +80,7 @@ pub enum Blame {
 }
 
 const SNOOZE: Verdict = Verdict::Snooze { at_least: None };
+const GONE: Verdict = Verdict::Park { reason: GONE_IN_KEYCLOAK };
 
 impl Failure {
     pub fn verdict(&self, circumstances: Circumstances) -> Verdict {
@@ -177,7 +178,8 @@ fn account_verdict(error: &KeycloakError, circumstances: Circumstances) -> Verdi
         // The first time it may still turn out that everybody is.
         KeycloakError::Refused { .. } => Verdict::Retry,
         // Somebody has the name, and a moment later nobody does.
-        KeycloakError::Taken { .. } | KeycloakError::UserMissing { .. } => Verdict::Retry,
+        KeycloakError::Taken { .. } => Verdict::Retry,
+        KeycloakError::UserMissing { .. } => GONE,
         _ => Verdict::Snooze { at_least: error.retry_after() },
     }
 }
@@ -227,6 +229,7 @@ mod tests {
             (account(refused("error-invalid-length")), again, park("refused"), Blame::Nobody),
             (account(refused("error-invalid-length")), alike, SNOOZE, Blame::Nobody),
             (account(KeycloakError::Taken { detail: String::new() }), none, Verdict::Retry, Blame::Nobody),
+            (account(KeycloakError::UserMissing { doing: DOING }), none, GONE, Blame::Nobody),
             (Failure::Conflict, none, park("conflict"), Blame::Nobody),
             (Failure::OtherRealm { kept: "old".to_owned() }, none, SNOOZE, Blame::Nobody),
             (Failure::TooSlow { step: Step::Account }, none, SNOOZE, Blame::Keycloak),
