@@ -328,6 +328,24 @@ async fn nobody_waits_for_redis_to_come_back() {
     assert_eq!((state.as_str(), actions.len()), ("lost", 2));
 }
 
+/// It shows only with the next question that a connection was closed while it was idle.
+#[tokio::test]
+async fn a_connection_that_was_closed_meanwhile_costs_nobody_a_password() {
+    let keycloak = FakeKeycloak::start().await;
+    let proxy = Proxy::start(&Stack::get().redis_url).await;
+    let system = plan(keycloak.access(), 0).set("REDIS_URL", &proxy.url()).start().await;
+    let before = register(&system, CHOSEN).await;
+    system.until_complete(&before).await;
+    proxy.cut().await;
+    proxy.restore().await;
+    let after = register(&system, CHOSEN).await;
+    system.until_complete(&after).await;
+    for user in [&before, &after] {
+        assert_eq!(state(&system, user).await, "set");
+    }
+    system.stop().await;
+}
+
 #[tokio::test]
 async fn whose_password_the_realm_refuses_gets_the_set_up_mail() {
     let keycloak = FakeKeycloak::start().await;

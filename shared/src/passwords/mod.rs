@@ -9,7 +9,7 @@ pub mod sealing;
 
 use std::{sync::Arc, time::Duration};
 
-use redis::{AsyncCommands as _, RedisError, aio::ConnectionManager};
+use redis::{Cmd, FromRedisValue, RedisError, aio::ConnectionManager};
 use secrecy::SecretString;
 use tokio::time::timeout;
 
@@ -60,30 +60,36 @@ impl Passwords {
     pub async fn keep(&self, user: UserId, password: &Password) -> Result<(), PasswordError> {
         let sealed = self.keys.seal(user, password)?;
         let seconds = self.ttl.as_secs().max(1);
-        within("keep a password", self.redis.clone().set_ex(key(user), sealed, seconds)).await
+        self.ask("keep a password", &Cmd::set_ex(key(user), sealed, seconds)).await
     }
 
     /// `None` when there is none any more.
     pub async fn find(&self, user: UserId) -> Result<Option<SecretString>, PasswordError> {
-        let sealed: Option<String> = within("find a password", self.redis.clone().get(key(user))).await?;
+        let sealed: Option<String> = self.ask("find a password", &Cmd::get(key(user))).await?;
         Ok(sealed.map(|sealed| self.keys.open(user, &sealed)).transpose()?)
     }
 
     pub async fn erase(&self, user: UserId) -> Result<(), PasswordError> {
-        within("erase a password", self.redis.clone().del(key(user))).await
+        self.ask("erase a password", &Cmd::del(key(user))).await
+    }
+
+    /// Once more when the connection is lost: one that was closed while it was idle shows only with the next question,
+    /// and all of these may be asked twice.
+    async fn ask<T: FromRedisValue>(&self, doing: &'static str, question: &Cmd) -> Result<T, PasswordError> {
+        let mut redis = self.redis.clone();
+        let answer = async {
+            match question.query_async(&mut redis).await {
+                Err(error) if error.is_io_error() => question.query_async(&mut redis).await,
+                answer => answer,
+            }
+        };
+        match timeout(PATIENCE, answer).await {
+            Ok(answer) => answer.map_err(|source| PasswordError::Redis { doing, source }),
+            Err(_elapsed) => Err(PasswordError::Late { doing }),
+        }
     }
 }
 
 fn key(user: UserId) -> String {
     format!("usher:password:{user}")
-}
-
-async fn within<T>(
-    doing: &'static str,
-    answer: impl Future<Output = Result<T, RedisError>>,
-) -> Result<T, PasswordError> {
-    match timeout(PATIENCE, answer).await {
-        Ok(answer) => answer.map_err(|source| PasswordError::Redis { doing, source }),
-        Err(_elapsed) => Err(PasswordError::Late { doing }),
-    }
 }
