@@ -1,11 +1,15 @@
 //! A password that is chosen at the registration: good once the address is confirmed, and never on somebody else's
 //! address; lost at worst, and then the set-up mail asks for another one.
 
+use std::time::Duration;
+
 use redis::{AsyncCommands as _, aio::MultiplexedConnection};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::harness::{
+    database::Database,
     eventually::eventually,
     fake_keycloak::{Answer, Endpoint, FakeKeycloak, Fault},
     http,
@@ -16,6 +20,7 @@ use crate::harness::{
     own_name::own_name,
     process::Binary,
     proxy::Proxy,
+    rabbit::Vhost,
     reserved_port::ReservedPort,
     set_up_pages::{PasswordForm, confirm_address, log_in_on_the_page},
     stack::Stack,
@@ -282,7 +287,7 @@ async fn it_is_sealed_for_a_while_and_nothing_is_kept_of_whom_nobody_registered(
 async fn a_repeated_registration_keeps_the_first_password() {
     let keycloak = FakeKeycloak::start().await;
     let mut redis = connect(3).await;
-    let system = plan(keycloak.access(), 3).workers(0).start().await;
+    let mut system = plan(keycloak.access(), 3).workers(0).start().await;
     let username = name();
     let register = async |password| {
         let request = system.post("/users/register", &body(&username, password)).header("idempotency-key", &username);
@@ -290,8 +295,46 @@ async fn a_repeated_registration_keeps_the_first_password() {
         assert_eq!(answer.status(), StatusCode::CREATED);
         answer.json::<Value>().await.expect("JSON")["id"].clone()
     };
-    assert_eq!(register(CHOSEN).await, register("Another.horse.1").await);
+    let id = register(CHOSEN).await;
+    assert_eq!(register("Another.horse.1").await, id);
     assert_eq!(how_many(&mut redis).await, 1);
+
+    system.start_worker().await;
+    let id = id.as_str().and_then(|id| id.parse().ok()).expect("an id");
+    system.until_complete(&Registered { id, email: format!("{username}@example.org"), username }).await;
+    assert!(keycloak.requests(Endpoint::CreateUser)[0].body.contains(CHOSEN), "whose password it is");
+    system.stop().await;
+}
+
+/// The answer of PostgreSQL comes too late; the user is committed, and is found again by the key.
+#[tokio::test]
+async fn a_registration_whose_end_nobody_learned_keeps_its_password() {
+    let keycloak = FakeKeycloak::start().await;
+    let (database, vhost) = (Database::create().await, Vhost::create().await);
+    let line = Proxy::start(&database.url()).await;
+    let plan = plan(keycloak.access(), 0).workers(0).set("DATABASE_URL", &line.url());
+    let mut system = plan.set("DATABASE_MAX_CONNECTIONS", "1").start_with(database, vhost).await;
+    // Connects, and prepares the statement: one question is left, and one answer.
+    register(&system, CHOSEN).await;
+    let username = format!("{}-late", name());
+    let ask = async || {
+        let request = system.post("/users/register", &body(&username, CHOSEN)).header("idempotency-key", &username);
+        request.send().await.expect("the api answers")
+    };
+
+    line.delay(Duration::from_millis(1800));
+    assert_eq!(ask().await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    line.restore().await;
+    let committed = "SELECT id FROM users WHERE username = $1";
+    let id: Uuid = sqlx::query_scalar(committed).bind(&username).fetch_one(system.pool()).await.expect("is committed");
+    let again =
+        eventually("it is answered", PATIENCE, async || Some(ask().await).filter(|it| it.status() == 201)).await;
+    assert_eq!(again.json::<Value>().await.expect("JSON")["id"], id.to_string());
+
+    system.start_worker().await;
+    let user = Registered { id, email: format!("{username}@example.org"), username };
+    system.until_complete(&user).await;
+    assert_eq!(state(&system, &user).await, "set");
     system.stop().await;
 }
 

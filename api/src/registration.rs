@@ -47,7 +47,7 @@ pub enum RegisterError {
 }
 
 /// Commits the user together with the event, and lets the relay know. What was committed under the same key before is
-/// found instead. A password is kept first, and erased when nobody was registered with it.
+/// found instead. A password is kept first, and erased when it is certain that nobody was registered with it.
 pub async fn register(
     state: &AppState,
     user: NewUser,
@@ -62,8 +62,11 @@ pub async fn register(
     let id = candidate.id;
     passwords.keep(id, password).await?;
     let created = commit(state, candidate).await;
-    if !created.as_ref().is_ok_and(|created| created.id == id) {
-        passwords.erase(id).await;
+    match &created {
+        Ok(created) if created.id == id => {}
+        // The user may be there all the same, and the password is wanted then. Otherwise its time runs out.
+        Err(RegisterError::Commit(_)) => {}
+        _ => passwords.erase(id).await,
     }
     created
 }
