@@ -31,7 +31,7 @@ async fn status(system: &System, username: &str, email: &str) -> u16 {
 }
 
 /// Somebody else's registration with this username, not yet committed.
-async fn being_taken(system: &System, username: &str) -> PgTransaction<'static> {
+pub(crate) async fn being_taken(system: &System, username: &str) -> PgTransaction<'static> {
     let mut transaction = system.pool().begin().await.expect("a transaction begins");
     sqlx::query(
         "INSERT INTO users (id, username, email, first_name, last_name, next_attempt_at)
@@ -46,7 +46,7 @@ async fn being_taken(system: &System, username: &str) -> PgTransaction<'static> 
 }
 
 /// How many registrations wait for somebody else's commit.
-async fn until_waiting(system: &System, statements: i64) {
+pub(crate) async fn until_waiting(system: &System, statements: i64) {
     eventually("registrations wait", PATIENCE, async || {
         let waiting: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM pg_stat_activity

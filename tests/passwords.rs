@@ -1,30 +1,31 @@
 //! A password that is chosen at the registration: good once the address is confirmed, and never on somebody else's
 //! address; lost at worst, and then the set-up mail asks for another one.
 
-use std::time::Duration;
-
 use redis::{AsyncCommands as _, aio::MultiplexedConnection};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{
-    database::Database,
-    eventually::eventually,
-    fake_keycloak::{Answer, Endpoint, FakeKeycloak, Fault},
-    http,
-    keycloak::Realm,
-    keycloak_access::KeycloakAccess,
-    mail_catcher::MailCatcher,
-    mailbox::Mail,
-    own_name::own_name,
-    process::Binary,
-    proxy::Proxy,
-    rabbit::Vhost,
-    reserved_port::ReservedPort,
-    set_up_pages::{PasswordForm, confirm_address, log_in_on_the_page},
-    stack::Stack,
-    system::{PATIENCE, Plan, Registered, System},
+use crate::{
+    grouping::{being_taken, until_waiting},
+    harness::{
+        database::Database,
+        eventually::eventually,
+        fake_keycloak::{Answer, Endpoint, FakeKeycloak, Fault},
+        http,
+        keycloak::Realm,
+        keycloak_access::KeycloakAccess,
+        mail_catcher::MailCatcher,
+        mailbox::Mail,
+        own_name::own_name,
+        process::Binary,
+        proxy::Proxy,
+        rabbit::Vhost,
+        reserved_port::ReservedPort,
+        set_up_pages::{PasswordForm, confirm_address, log_in_on_the_page},
+        stack::Stack,
+        system::{PATIENCE, Plan, Registered, System},
+    },
 };
 
 const CHOSEN: &str = "Correct.horse.1";
@@ -306,27 +307,31 @@ async fn a_repeated_registration_keeps_the_first_password() {
     system.stop().await;
 }
 
-/// The answer of PostgreSQL comes too late; the user is committed, and is found again by the key.
+/// PostgreSQL's answer does not arrive; the user is committed, and is found again by the key.
 #[tokio::test]
 async fn a_registration_whose_end_nobody_learned_keeps_its_password() {
     let keycloak = FakeKeycloak::start().await;
     let (database, vhost) = (Database::create().await, Vhost::create().await);
     let line = Proxy::start(&database.url()).await;
     let plan = plan(keycloak.access(), 0).workers(0).set("DATABASE_URL", &line.url());
-    let mut system = plan.set("DATABASE_MAX_CONNECTIONS", "1").start_with(database, vhost).await;
-    // Connects, and prepares the statement: one question is left, and one answer.
-    register(&system, CHOSEN).await;
-    let username = format!("{}-late", name());
+    let mut system = plan.start_with(database, vhost).await;
+    let username = name();
     let ask = async || {
         let request = system.post("/users/register", &body(&username, CHOSEN)).header("idempotency-key", &username);
         request.send().await.expect("the api answers")
     };
 
-    line.delay(Duration::from_millis(1800));
-    assert_eq!(ask().await.status(), StatusCode::SERVICE_UNAVAILABLE);
-    line.restore().await;
+    let somebody = being_taken(&system, &username).await;
+    let withheld = async {
+        until_waiting(&system, 1).await;
+        line.stall();
+        somebody.rollback().await.expect("it can be rolled back");
+    };
+    let (answer, ()) = tokio::join!(ask(), withheld);
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     let committed = "SELECT id FROM users WHERE username = $1";
     let id: Uuid = sqlx::query_scalar(committed).bind(&username).fetch_one(system.pool()).await.expect("is committed");
+    line.restore().await;
     let again =
         eventually("it is answered", PATIENCE, async || Some(ask().await).filter(|it| it.status() == 201)).await;
     assert_eq!(again.json::<Value>().await.expect("JSON")["id"], id.to_string());

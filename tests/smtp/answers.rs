@@ -99,13 +99,15 @@ async fn nobody_is_parked_when_everybody_is_refused_alike() {
     // Time enough for three to be refused before one of them comes again.
     let plan = Plan::on(keycloak.access()).by_smtp(server.port());
     let plan = plan.set("PROVISION_RETRY_BASE", "4s").set("PROVISION_RETRY_MAX", "4s");
-    let system = plan.start().await;
+    let system = plan.workers(0).start().await;
+    let worker = Binary::worker().envs(system.settings()).start();
     let users = register(&system, 3).await;
     for user in &users {
         // Once counted, once given back: the second look has seen the others.
         system.until(user, "refused again, and not parked", |row| row.mail_attempts >= 2 && row.attempts <= 1).await;
         assert_eq!(system.row(user).await.parked_at, None);
     }
+    assert!(worker.output().contains("until an operator has looked"), "{}", worker.output());
     server.heal();
 
     for user in &users {
@@ -149,6 +151,24 @@ async fn a_login_that_is_refused_is_an_operators_business() {
     let users = register(&system, 3).await;
     until_an_operator_has_looked(&server, &system, &users, "wrong user or password").await;
     system.stop().await;
+}
+
+/// Postfix keeps what it has against us until it hears of a recipient, Exchange until it has the mail.
+#[tokio::test]
+async fn what_is_about_us_is_an_operators_business_also_after_a_recipient() {
+    for (step, words) in [
+        (Step::Recipient, "530 5.7.0 Must issue a STARTTLS command first"),
+        (Step::Recipient, "554 5.1.8 <no-reply@usher.test>: Sender address rejected: Domain not found"),
+        (Step::Content, "554 5.2.252 SendAsDenied; usher not allowed to send as no-reply@usher.test"),
+    ] {
+        let (keycloak, server) = (FakeKeycloak::start().await, FakeSmtp::start().await);
+        server.fail_always(step, Fault::Answer(words));
+        let system = start(&keycloak, &server).await;
+        let user = system.register().await;
+        system.until(&user, "it is tried again", |row| row.mail_attempts >= 3).await;
+        until_an_operator_has_looked(&server, &system, &[user], &words[4..]).await;
+        system.stop().await;
+    }
 }
 
 /// Its mailbox is full, or it is made to wait; the server is well, and serves others.

@@ -306,10 +306,11 @@ impl Provisioner {
     async fn give_up_for_now(&self, user: &ClaimedUser, failure: &Failure) -> Result<Provisioned, StoreError> {
         let error = failure.describe();
         let cause = Cause { error: &error, mail_answered: failure.answers_a_mail() };
-        let verdict = failure.verdict(self.circumstances(user, failure, &error));
+        let circumstances = self.circumstances(user, failure, &error);
+        let verdict = failure.verdict(circumstances);
         metrics::failed(verdict);
-        if failure.needs_an_operator() {
-            tracing::error!(error = chain(failure), "no mail leaves until an operator has looked");
+        if failure.needs_an_operator() || circumstances.others_alike {
+            tracing::error!(error = chain(failure), "nobody gets further until an operator has looked");
         } else {
             tracing::warn!(attempts = user.attempts, ?verdict, error = chain(failure), "not done yet");
         }

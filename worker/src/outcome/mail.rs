@@ -35,13 +35,15 @@ fn keycloaks_mail_verdict(error: &KeycloakError, circumstances: Circumstances) -
 
 fn smtp_verdict(error: &SmtpError, circumstances: Circumstances) -> Verdict {
     match error {
-        SmtpError::Refused { .. } if error.is_about_the_mailbox() => MAIL_REFUSED,
         // Everybody is refused alike: the server does not know us any more, or we are not let through to it.
         SmtpError::Refused { .. } if circumstances.others_alike => SNOOZE,
-        SmtpError::Refused { .. } if circumstances.again => MAIL_REFUSED,
+        SmtpError::Refused { .. } if circumstances.again || error.is_about_the_mailbox() => MAIL_REFUSED,
         // The first time it may still turn out that everybody is.
         SmtpError::Refused { .. } => Verdict::Retry,
-        SmtpError::Unavailable { step: Step::Recipient | Step::Content, .. } if circumstances.others_served => {
+        SmtpError::Unavailable { step: Step::Recipient | Step::Content, .. }
+        | SmtpError::Rejected { step: Step::Recipient | Step::Content, .. }
+            if circumstances.others_served =>
+        {
             Verdict::Retry
         }
         _ => SNOOZE,
@@ -137,8 +139,8 @@ mod tests {
             code: code(Severity::PermanentNegativeCompletion),
             words: words.to_owned(),
         };
-        let rejected = SmtpError::Rejected {
-            step: LogIn,
+        let rejected = |step| SmtpError::Rejected {
+            step,
             code: code(Severity::PermanentNegativeCompletion),
             words: String::new(),
         };
@@ -147,13 +149,15 @@ mod tests {
             (SmtpError::Silent { step: Content }, SERVED, SNOOZE, Blame::Mail),
             (SmtpError::Unreadable { step: Sender }, AGAIN, SNOOZE, Blame::Mail),
             (SmtpError::Lacking { what: "STARTTLS" }, AGAIN, SNOOZE, Blame::Mail),
-            (rejected, ALIKE, SNOOZE, Blame::Mail),
+            (rejected(LogIn), ALIKE, SNOOZE, Blame::Mail),
             (unavailable(Sender), SERVED, SNOOZE, Blame::Mail),
             (unavailable(Recipient), NONE, SNOOZE, Blame::Mail),
             (unavailable(Recipient), SERVED, Verdict::Retry, Blame::Mail),
             (unavailable(Content), SERVED, Verdict::Retry, Blame::Mail),
             (refused("5.1.1 no such user"), NONE, MAIL_REFUSED, Blame::Nobody),
-            (refused("5.1.1 no such user"), ALIKE, MAIL_REFUSED, Blame::Nobody),
+            (refused("5.1.1 no such user"), ALIKE, SNOOZE, Blame::Nobody),
+            (rejected(Recipient), NONE, SNOOZE, Blame::Mail),
+            (rejected(Recipient), SERVED, Verdict::Retry, Blame::Mail),
             (refused("5.7.1 relay access denied"), NONE, Verdict::Retry, Blame::Nobody),
             (refused("5.7.1 relay access denied"), AGAIN, MAIL_REFUSED, Blame::Nobody),
             (refused("5.7.1 relay access denied"), ALIKE, SNOOZE, Blame::Nobody),

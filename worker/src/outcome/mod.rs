@@ -123,7 +123,7 @@ impl Failure {
         }
     }
 
-    /// Whether somebody must change a configuration before any mail can leave.
+    /// Whether it is certain that somebody must change a configuration before any mail can leave.
     pub fn needs_an_operator(&self) -> bool {
         matches!(self, Self::Mail(error) if error.needs_an_operator())
     }
