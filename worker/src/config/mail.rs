@@ -88,7 +88,7 @@ impl MailSection {
         let link_lifespan = environment.or("MAIL_LINK_LIFESPAN", raw.link_lifespan.clone(), LINK_LIFESPAN);
         let deadline = environment.or("MAIL_DEADLINE", raw.deadline.clone(), seconds(15));
         let per_second = raw.rate.clone().map(|rate| environment.required("MAIL_RATE", Some(rate)));
-        let via = raw.via(environment);
+        let via = raw.via(environment, link_lifespan.unwrap_or(LINK_LIFESPAN));
         Some(MailConfig {
             via: via?,
             client_id: client_id?,
@@ -103,25 +103,26 @@ impl MailSection {
     pub fn preview(environment: &mut Environment) -> Option<(MailText, Duration)> {
         let raw: Self = environment.section(Self::PREFIX);
         let link_lifespan = environment.or("MAIL_LINK_LIFESPAN", raw.link_lifespan, LINK_LIFESPAN);
-        let text = MailText::read(environment, raw.product, raw.templates, raw.locale);
+        let text =
+            MailText::read(environment, raw.product, raw.templates, raw.locale, link_lifespan.unwrap_or(LINK_LIFESPAN));
         text.zip(link_lifespan)
     }
 
     /// What the other way needs is not looked at.
-    fn via(self, environment: &mut Environment) -> Option<MailVia> {
+    fn via(self, environment: &mut Environment, link_lifespan: Duration) -> Option<MailVia> {
         match environment.or("MAIL_VIA", self.via.clone(), Via::Keycloak)? {
             Via::Keycloak => {
                 let realm_timeout = environment.or("MAIL_REALM_TIMEOUT", self.realm_timeout, seconds(13));
                 Some(MailVia::Keycloak { realm_timeout: realm_timeout? })
             }
-            Via::Smtp => Some(MailVia::Smtp(Box::new(self.own(environment)?))),
+            Via::Smtp => Some(MailVia::Smtp(Box::new(self.own(environment, link_lifespan)?))),
         }
     }
 
-    fn own(self, environment: &mut Environment) -> Option<OwnMail> {
+    fn own(self, environment: &mut Environment, link_lifespan: Duration) -> Option<OwnMail> {
         let from: Option<Sender> = environment.required("MAIL_FROM", self.from);
         let reply_to = self.reply_to.map(|reply_to| environment.required::<Sender>("MAIL_REPLY_TO", Some(reply_to)));
-        let text = MailText::read(environment, self.product, self.templates, self.locale);
+        let text = MailText::read(environment, self.product, self.templates, self.locale, link_lifespan);
         let server = SmtpSection::read(environment);
         Some(OwnMail {
             from: from?.0,
@@ -138,11 +139,12 @@ impl MailText {
         product: Option<String>,
         templates: Option<String>,
         locale: Option<String>,
+        link_lifespan: Duration,
     ) -> Option<Self> {
         let product = environment.or("MAIL_PRODUCT", product, "Usher".to_owned());
         let folder: Option<String> = templates.and_then(|folder| environment.required("MAIL_TEMPLATES", Some(folder)));
         let locale = environment.or("MAIL_LOCALE", locale, "en".to_owned())?;
-        let templates = Templates::load(folder.as_deref().map(Path::new), &locale.to_ascii_lowercase());
+        let templates = Templates::load(folder.as_deref().map(Path::new), &locale.to_ascii_lowercase(), link_lifespan);
         let told = |error| environment.fault(format!("MAIL_TEMPLATES or MAIL_LOCALE: {}", chain(&error)));
         let templates = templates.map_or_else(told, Some);
         Some(Self { product: product?, templates: Arc::new(templates?) })

@@ -6,7 +6,7 @@
 mod sources;
 mod variables;
 
-use std::{collections::BTreeSet, fmt, path::Path};
+use std::{collections::BTreeSet, fmt, path::Path, time::Duration};
 
 use clap::ValueEnum;
 use minijinja::{Environment, UndefinedBehavior, value::Serde};
@@ -106,8 +106,9 @@ struct Context<'a> {
 }
 
 impl Templates {
-    /// Those of the program, with the files of `folder` in their places. Every one is filled in once.
-    pub fn load(folder: Option<&Path>, fallback: &str) -> Result<Self, TemplateError> {
+    /// Those of the program, with the files of `folder` in their places. Every one is filled in once, for links that
+    /// work for `lifespan` and for others.
+    pub fn load(folder: Option<&Path>, fallback: &str, lifespan: Duration) -> Result<Self, TemplateError> {
         let mut sources = sources::embedded();
         if let Some(folder) = folder {
             let own = sources::below(folder);
@@ -128,7 +129,7 @@ impl Templates {
             read.map_err(|source| TemplateError::Unreadable { name, source })?;
         }
         let templates = Self { environment, locales, fallback: fallback.to_owned() };
-        templates.check()?;
+        templates.check(lifespan)?;
         Ok(templates)
     }
 
@@ -165,14 +166,14 @@ impl Templates {
         filled_in.map_err(|source| TemplateError::Broken { name, source })
     }
 
-    fn check(&self) -> Result<(), TemplateError> {
+    fn check(&self, lifespan: Duration) -> Result<(), TemplateError> {
         if !self.locales.contains(&self.fallback) {
             return Err(TemplateError::NoLocale { locale: self.fallback.clone() });
         }
         for (locale, template) in
             self.locales.iter().flat_map(|locale| Template::ALL.map(|template| (locale, template)))
         {
-            for variables in Variables::samples() {
+            for variables in Variables::samples(lifespan) {
                 self.check_in(locale, template, &variables)?;
             }
         }
@@ -207,8 +208,10 @@ mod tests {
 
     use super::*;
 
+    const LIFESPAN: Duration = Duration::from_hours(12);
+
     fn words(templates: &Templates, locale: Option<&str>) -> Words {
-        let [sample, _] = Variables::samples();
+        let sample = Variables::sample("Usher", LIFESPAN);
         templates.words(Template::PasswordSetup, locale, &sample).unwrap()
     }
 
@@ -220,14 +223,15 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        let templates = Templates::load(Some(&folder), fallback).map_err(|error| shared::telemetry::chain(&error));
+        let templates =
+            Templates::load(Some(&folder), fallback, LIFESPAN).map_err(|error| shared::telemetry::chain(&error));
         fs::remove_dir_all(folder).unwrap();
         templates
     }
 
     #[test]
     fn every_language_says_what_it_must() {
-        let templates = Templates::load(None, "en").unwrap();
+        let templates = Templates::load(None, "en", LIFESPAN).unwrap();
         let expected = [
             ("de", "Passwort für Usher festlegen", "12 Stunden"),
             ("en", "Set your password for Usher", "12 hours"),
@@ -247,7 +251,7 @@ mod tests {
 
     #[test]
     fn the_closest_language_is_taken() {
-        let templates = Templates::load(None, "fr").unwrap();
+        let templates = Templates::load(None, "fr", LIFESPAN).unwrap();
         let subject = |locale| words(&templates, locale).subject;
         assert_eq!(subject(Some("de-at-1996")), subject(Some("de")));
         for other in [None, Some("tlh"), Some("den"), Some("")] {
@@ -257,8 +261,8 @@ mod tests {
 
     #[test]
     fn what_was_typed_is_escaped_in_html_alone() {
-        let templates = Templates::load(None, "en").unwrap();
-        let [sample, _] = Variables::samples();
+        let templates = Templates::load(None, "en", LIFESPAN).unwrap();
+        let sample = Variables::sample("Usher", LIFESPAN);
         let evil = Variables { username: "<b>&", product: "<i>", ..sample };
         let words = templates.words(Template::PasswordSetup, None, &evil).unwrap();
         assert!(words.text.contains("<b>&") && words.html.contains("&lt;b&gt;&amp;"), "{words:?}");
@@ -292,12 +296,15 @@ mod tests {
             ("text", "de/password_setup.txt", "hello", "de/password_setup.txt leaves out the link"),
             ("html", "de/password_setup.html", "hello", "de/password_setup.html leaves out the link"),
             ("half", "nl/password_setup.subject.txt", "Hallo", "nl/password_setup.txt cannot be filled in"),
-            ("unit", "de/lifespan.txt", "{{ {\"hours\": 1}[lifespan.unit] }}", "undefined"),
+            ("unit", "de/lifespan.txt", "{{ {\"hours\": 1, \"days\": 2}[lifespan.unit] }}", "undefined"),
+            ("number", "de/lifespan.txt", "{% if lifespan.number == 12 %}{{ dozen }}{% endif %}", "undefined"),
         ] {
             let error = with(test, &[(file, text)], "en").unwrap_err();
             assert!(error.contains(fault), "{test}: {error}");
         }
-        assert!(Templates::load(None, "tlh").unwrap_err().to_string().contains("tlh"));
-        assert!(Templates::load(Some(Path::new("/nowhere")), "en").unwrap_err().to_string().contains("/nowhere"));
+        assert!(Templates::load(None, "tlh", LIFESPAN).unwrap_err().to_string().contains("tlh"));
+        assert!(
+            Templates::load(Some(Path::new("/nowhere")), "en", LIFESPAN).unwrap_err().to_string().contains("/nowhere")
+        );
     }
 }

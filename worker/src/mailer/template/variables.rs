@@ -24,23 +24,24 @@ pub struct Lifespan {
 }
 
 impl Variables<'static> {
-    /// With every unit of time there is but one, which nobody can tell from the others.
-    pub(super) fn samples() -> [Self; 2] {
-        let sample = Self {
-            product: "Usher",
+    /// With every unit of time there is, and with the time that is set.
+    pub(super) fn samples(lifespan: Duration) -> [Self; 4] {
+        let spans = [lifespan, Duration::from_mins(30), Duration::from_hours(12), Duration::from_hours(72)];
+        spans.map(|lifespan| Self::sample("Usher", lifespan))
+    }
+}
+
+impl<'a> Variables<'a> {
+    /// For people to look at.
+    pub fn sample(product: &'a str, lifespan: Duration) -> Self {
+        Self {
+            product,
             username: "ada",
             first_name: "Ada",
             last_name: "Lovelace",
             link: "https://id.example.org/realms/usher/login-actions/action-token?key=SAMPLE",
-            lifespan: Lifespan { number: 12, unit: "hours" },
-        };
-        [sample, Self { lifespan: Lifespan { number: 1, unit: "days" }, ..sample }]
-    }
-
-    /// For people to look at.
-    pub fn sample(product: &str, lifespan: Duration) -> Variables<'_> {
-        let [sample, _] = Self::samples();
-        Variables { product, lifespan: Lifespan::of(lifespan), ..sample }
+            lifespan: Lifespan::of(lifespan),
+        }
     }
 }
 
