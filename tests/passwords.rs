@@ -120,7 +120,32 @@ async fn a_chosen_password_is_good_once_the_address_is_confirmed_by_our_own_mail
 
 #[tokio::test]
 async fn a_chosen_password_is_good_once_the_address_is_confirmed_by_keycloaks_mail() {
-    is_good_once_the_address_is_confirmed(plan(Realm::shared().access(), 0).start().await).await;
+    let realm = Realm::create(Stack::get().smtp_port).await;
+    let mail = is_good_once_the_address_is_confirmed(plan(realm.access(), 0).start().await).await;
+    tells_what_the_link_does(&mail);
+}
+
+/// Keycloak's own words, which also go to whoever chose no password.
+fn tells_what_the_link_does(mail: &Mail) {
+    for text in [&mail.text, &mail.html] {
+        for words in ["Somebody has registered for Usher", "may have chosen a password", "do not follow the link"] {
+            assert!(text.contains(words), "{words} is missing in {text}");
+        }
+        assert!(text.contains("/login-actions/action-token?key="), "{text}");
+    }
+}
+
+/// Whoever knows the password can have Keycloak write to the owner of the address, however our own mails leave.
+#[tokio::test]
+async fn the_mail_of_a_login_before_the_address_is_confirmed_tells_what_the_link_does() {
+    let realm = Realm::create(Stack::get().smtp_port).await;
+    let system = plan(realm.access(), 0).by_smtp(Stack::get().smtp_port).start().await;
+    let user = register(&system, CHOSEN).await;
+    system.until_complete(&user).await;
+    let page = log_in_on_the_page(realm.access(), &user.username, CHOSEN).await;
+    assert!(page.contains("You need to verify your email address"), "{page}");
+    tells_what_the_link_does(&mails(&user, 2).await[1]);
+    system.stop().await;
 }
 
 /// The attacker knows the password of an account with the victim's address. The victim, who knows nothing of it, asks
