@@ -97,6 +97,9 @@ async fn an_operator_can_look_at_the_mails() {
     let mut one = preview(&["--template", "password_setup", "--locale", "de", "--folder", "look"]);
     assert!(one.exit().await.success(), "{}", one.output());
     assert_eq!(fs::read_dir(one.directory().join("look")).expect("a folder").count(), 2);
+    let mut klingon = preview(&["--locale", "tlh"]);
+    assert!(!klingon.exit().await.success());
+    assert!(klingon.output().contains("no templates for the language tlh"), "{}", klingon.output());
     let mut none = preview(&["--template", "no_such_mail"]);
     assert!(!none.exit().await.success());
 }

@@ -66,6 +66,15 @@ async fn a_server_that_nobody_vouches_for_gets_nothing() {
 }
 
 #[tokio::test]
+async fn we_call_ourselves_what_was_said() {
+    let (keycloak, server) = (FakeKeycloak::start().await, FakeSmtp::with_login("usher", "s3cret-of-usher").await);
+    let system = start(&keycloak, &server, &[("SMTP_EHLO_NAME", "worker.usher.test")]).await;
+    system.until_complete(&system.register().await).await;
+    assert_eq!(server.heard()[0], "EHLO worker.usher.test");
+    system.stop().await;
+}
+
+#[tokio::test]
 async fn a_connection_is_used_for_the_next_mail() {
     let (keycloak, server) = (FakeKeycloak::start().await, FakeSmtp::with_login("usher", "s3cret-of-usher").await);
     server.fail_for("grace-hopper@example.org", Step::Recipient, Fault::Answer("550 5.1.1 no such user"));

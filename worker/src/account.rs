@@ -24,7 +24,8 @@ pub async fn ensure(
     password: Option<&SecretString>,
 ) -> Result<Made, Failure> {
     match ensure_with(keycloak, user, password).await {
-        Err(Failure::Account(KeycloakError::PasswordRefused { .. })) => {
+        // By the realm's policy, or by anything else that the password may be the cause of.
+        Err(Failure::Account(KeycloakError::Refused { .. })) if password.is_some() => {
             let made = ensure_with(keycloak, user, None).await?;
             Ok(Made { password: made.password.and(Some(PasswordState::Refused)), ..made })
         }

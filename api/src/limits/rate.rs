@@ -29,10 +29,14 @@ impl Rate {
     }
 }
 
+/// Times are counted in microseconds where all replicas count together.
+const SHORTEST: Duration = Duration::from_micros(1);
+
 const MINUTE: Duration = Duration::from_mins(1);
 
 impl Setting for Rate {
-    const EXPECTED: &'static str = "a rate such as 10/m (s, m and h are a second, a minute and an hour)";
+    const EXPECTED: &'static str =
+        "a rate such as 10/m (s, m and h are a second, a minute and an hour), and no more than 1000000/s";
 
     fn parse(raw: &str) -> Option<Self> {
         let (times, per) = raw.split_once('/')?;
@@ -42,7 +46,8 @@ impl Setting for Rate {
             "h" => Duration::from_hours(1),
             _ => return None,
         };
-        Some(Self { times: times.trim().parse().ok()?, per })
+        let rate = Self { times: times.trim().parse().ok()?, per };
+        (rate.cells().0 >= SHORTEST).then_some(rate)
     }
 }
 
@@ -53,8 +58,9 @@ mod tests {
     #[test]
     fn a_rate_is_a_number_per_unit() {
         assert_eq!(Rate::parse("10/m"), Some(Rate::per_minute(10)));
+        assert!(Rate::parse("1000000/s").is_some());
         assert_eq!(Rate::parse("3 / h").map(|rate| rate.per), Some(Duration::from_hours(1)));
-        for bad in ["", "10", "0/m", "-1/s", "10/d", "ten/m", "10/m/s"] {
+        for bad in ["", "10", "0/m", "-1/s", "10/d", "ten/m", "10/m/s", "1000001/s"] {
             assert_eq!(Rate::parse(bad), None, "{bad}");
         }
     }

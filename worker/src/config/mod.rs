@@ -196,6 +196,7 @@ mod tests {
             ("MAIL_REPLY_TO", "nobody"),
             ("MAIL_RATE", "0"),
             ("SMTP_TLS", "opportunistic"),
+            ("SMTP_EHLO_NAME", "worker.example.org\r\nMAIL"),
             ("SMTP_CA_FILE", "Cargo.toml"),
             ("EMAIL_USER", "usher"),
             ("EMAIL_PASSWORD", "s3cret"),

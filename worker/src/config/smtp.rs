@@ -2,7 +2,7 @@
 
 use std::{fs, net::IpAddr, time::Duration};
 
-use lettre::transport::smtp::client::Certificate;
+use lettre::transport::smtp::{client::Certificate, extension::ClientId};
 use secrecy::SecretString;
 use serde::Deserialize;
 use shared::config::{Environment, Setting};
@@ -13,6 +13,8 @@ use super::seconds;
 pub struct SmtpConfig {
     pub host: String,
     pub port: u16,
+    /// What we call ourselves, which some servers look up.
+    pub ehlo_name: ClientId,
     pub tls: SmtpTls,
     /// Trusted instead of the system's authorities.
     pub authority: Option<Certificate>,
@@ -60,11 +62,23 @@ impl Setting for Said {
     }
 }
 
+/// This machine's name by default.
+struct EhloName(ClientId);
+
+impl Setting for EhloName {
+    const EXPECTED: &'static str = "a domain name such as worker.example.org";
+    fn parse(raw: &str) -> Option<Self> {
+        let is_label = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        raw.split('.').all(is_label).then(|| Self(ClientId::Domain(raw.to_owned())))
+    }
+}
+
 /// `SMTP_*`
 #[derive(Debug, Default, Deserialize)]
 pub struct SmtpSection {
     host: Option<String>,
     port: Option<String>,
+    ehlo_name: Option<String>,
     tls: Option<String>,
     ca_file: Option<String>,
     timeout: Option<String>,
@@ -84,6 +98,7 @@ impl SmtpSection {
         let raw: Self = environment.section(Self::PREFIX);
         let host: Option<String> = environment.required("SMTP_HOST", raw.host);
         let port = environment.or("SMTP_PORT", raw.port, 587);
+        let ehlo_name = environment.or("SMTP_EHLO_NAME", raw.ehlo_name, EhloName(ClientId::default()));
         let said = environment.or("SMTP_TLS", raw.tls, Said::StartTls);
         let tls = said.zip(host.as_deref()).and_then(|(said, host)| tls(environment, said, host));
         let authority = raw.ca_file.map_or(Some(None), |path| certificate(environment, &path).map(Some));
@@ -92,6 +107,7 @@ impl SmtpSection {
         Some(SmtpConfig {
             host: host?,
             port: port?,
+            ehlo_name: ehlo_name?.0,
             tls: tls?,
             authority: authority?,
             login: login?,

@@ -8,9 +8,6 @@ use reqwest::{StatusCode, header::RETRY_AFTER};
 /// Longest wait that a Retry-After is granted.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
-/// How the names of all messages of Keycloak's about its password policy begin.
-const PASSWORD_POLICY: &str = "\"error\":\"invalidPassword";
-
 /// Why a question has no good answer, by what was asked.
 ///
 /// Messages carry no personal data, so they may be logged; [`KeycloakError::detail`] quotes Keycloak and may not.
@@ -35,8 +32,6 @@ pub enum KeycloakError {
     ProviderMissing { doing: &'static str },
     #[error("Keycloak refused to {doing}: {status}")]
     Refused { doing: &'static str, status: StatusCode, detail: String },
-    #[error("Keycloak refused to {doing} with the password that was chosen")]
-    PasswordRefused { doing: &'static str },
     #[error("Keycloak knows another user with this username or e-mail address")]
     Taken { detail: String },
     #[error("Keycloak no longer has the user, asked to {doing}")]
@@ -74,7 +69,6 @@ impl KeycloakError {
             Self::Denied { .. }
             | Self::RealmMissing { .. }
             | Self::ProviderMissing { .. }
-            | Self::PasswordRefused { .. }
             | Self::UserMissing { .. } => false,
         }
     }
@@ -114,7 +108,6 @@ impl KeycloakError {
                 Self::Unavailable { doing, status, retry_after }
             }
             status if status.is_server_error() => Self::Unavailable { doing, status, retry_after },
-            StatusCode::BAD_REQUEST if detail.contains(PASSWORD_POLICY) => Self::PasswordRefused { doing },
             status if status.is_client_error() => Self::Refused { doing, status, detail },
             _ => Self::Unreadable { doing },
         }

@@ -18,7 +18,13 @@ pub fn write(
     folder: &Path,
 ) -> anyhow::Result<Vec<PathBuf>> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let locales: Vec<&str> = locale.map_or_else(|| templates.locales().collect(), |locale| vec![locale]);
+    let locales: Vec<&str> = match locale {
+        None => templates.locales().collect(),
+        Some(wanted) => {
+            let closest = templates.closest(Some(wanted));
+            vec![closest.with_context(|| format!("there are no templates for the language {wanted}"))?]
+        }
+    };
     let wanted = template.map_or_else(|| Template::ALL.to_vec(), |template| vec![template]);
     let mut files = Vec::new();
     for (template, locale) in wanted.iter().flat_map(|template| locales.iter().map(move |locale| (template, locale))) {

@@ -9,7 +9,6 @@ use lettre::{
         authentication::{Credentials, DEFAULT_MECHANISMS},
         client::{AsyncSmtpConnection, TlsParameters},
         commands::{Data, Mail, Rcpt, Rset},
-        extension::ClientId,
     },
 };
 use secrecy::ExposeSecret as _;
@@ -27,16 +26,16 @@ impl Session {
         tls: Option<&TlsParameters>,
         deadline: Instant,
     ) -> Result<Self, SmtpError> {
-        let hello = ClientId::default();
+        let hello = &config.ehlo_name;
         let implicit = tls.filter(|_| config.tls == SmtpTls::Implicit).cloned();
         let server = (config.host.as_str(), config.port);
-        let connecting = AsyncSmtpConnection::connect_tokio1(server, None, &hello, implicit, None);
+        let connecting = AsyncSmtpConnection::connect_tokio1(server, None, hello, implicit, None);
         let mut connection = by(deadline, Step::Connect, connecting).await?;
         if let Some(tls) = tls.filter(|_| config.tls == SmtpTls::StartTls) {
             if !connection.can_starttls() {
                 return Err(SmtpError::Lacking { what: "STARTTLS (SMTP_TLS)" });
             }
-            by(deadline, Step::Connect, connection.starttls(tls.clone(), &hello)).await?;
+            by(deadline, Step::Connect, connection.starttls(tls.clone(), hello)).await?;
         }
         if let Some(login) = &config.login {
             let login = Credentials::new(login.user.clone(), login.password.expose_secret().to_owned());

@@ -145,18 +145,18 @@ impl Templates {
         locale: Option<&str>,
         variables: &Variables<'_>,
     ) -> Result<Words, TemplateError> {
-        let locale = self.closest(locale);
+        let locale = self.closest(locale).unwrap_or(&self.fallback);
         let fill_in = |part| self.fill_in(format!("{locale}/{}", template.file(part)), locale, variables);
         Ok(Words { subject: fill_in(SUBJECT)?, text: fill_in(TEXT)?, html: fill_in(HTML)? })
     }
 
-    fn closest<'a>(&'a self, locale: Option<&'a str>) -> &'a str {
-        let mut wanted = locale.unwrap_or_default();
+    /// The language there is that comes closest to `locale`.
+    pub fn closest<'a>(&self, locale: Option<&'a str>) -> Option<&'a str> {
+        let mut wanted = locale?;
         while !self.locales.contains(wanted) {
-            let Some((shorter, _)) = wanted.rsplit_once('-') else { return &self.fallback };
-            wanted = shorter;
+            (wanted, _) = wanted.rsplit_once('-')?;
         }
-        wanted
+        Some(wanted)
     }
 
     /// What ends in `.html` is escaped.
@@ -285,6 +285,18 @@ mod tests {
         assert_eq!(words(&templates, None).subject, "Kies je wachtwoord");
         assert_eq!(words(&templates, Some("en")).subject, "Welcome, Ada");
         assert!(words(&templates, Some("en")).text.contains("12 hours"), "the others stay");
+    }
+
+    #[test]
+    fn what_is_hidden_is_no_template() {
+        let mounted = [
+            ("..2026_11_28/en/password_setup.subject.txt", "Welcome"),
+            ("en/password_setup.subject.txt", "Welcome"),
+            ("en/.password_setup.txt", "{{ nonsense"),
+        ];
+        let templates = with("hidden", &mounted, "en").unwrap();
+        assert_eq!(words(&templates, Some("en")).subject, "Welcome");
+        assert_eq!(templates.locales().count(), 4);
     }
 
     #[test]

@@ -27,12 +27,16 @@ pub(super) fn embedded() -> Sources {
     embedded.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect()
 }
 
-/// Those of a folder, and of the folders in it. What is neither text nor HTML is not meant.
+/// Those of a folder, and of the folders in it. What is neither text nor HTML is not meant, nor is what is hidden: a
+/// `ConfigMap` of Kubernetes has its files there too, under `..data`.
 pub(super) fn below(folder: &Path) -> io::Result<Sources> {
     let mut sources = Sources::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
         if entry.path().is_dir() {
             let inner = below(&entry.path())?;
             // Languages are compared in lower case.
