@@ -65,6 +65,38 @@ async fn a_server_that_nobody_vouches_for_gets_nothing() {
     }
 }
 
+/// Somebody on the way appends all answers that a mail needs to the last one that is not yet secured.
+#[tokio::test]
+async fn nobody_can_answer_in_place_of_a_server_with_starttls() {
+    let (keycloak, server) = (FakeKeycloak::start().await, FakeSmtp::secured_by(Security::StartTls).await);
+    let forged = "220 go ahead\r\n250-fake\r\n250 AUTH PLAIN\r\n235 welcome\r\n250 ok\r\n250 ok\r\n354 go on\r\n\
+                  250 taken";
+    server.fail_next(Step::StartTls, 2, Fault::Answer(forged));
+    let authority = server.authority().to_str().expect("a path").to_owned();
+    let system = start(&keycloak, &server, &[("SMTP_TLS", "starttls"), ("SMTP_CA_FILE", &authority)]).await;
+    let user = system.register().await;
+    assert_eq!(system.until_complete(&user).await.mail_attempts, 3, "not before the server itself has the mail");
+    assert_eq!(server.mails_to(&user.email).len(), 1);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn what_goes_wrong_before_the_login_is_over_is_made_up_for() {
+    for step in [Step::StartTls, Step::Login] {
+        for fault in [Fault::HangUp, Fault::Silence, Fault::Answer("454 4.7.0 not now")] {
+            let (keycloak, server) = (FakeKeycloak::start().await, FakeSmtp::secured_by(Security::StartTls).await);
+            server.fail_next(step, 2, fault.clone());
+            let authority = server.authority().to_str().expect("a path").to_owned();
+            let settings = [("SMTP_TLS", "starttls"), ("SMTP_CA_FILE", &authority), ("SMTP_TIMEOUT", "1s")];
+            let system = start(&keycloak, &server, &settings).await;
+            let row = system.until_complete(&system.register().await).await;
+            assert_eq!((row.attempts, row.parked_at, server.mails().len()), (0, None, 1), "{step:?} {fault:?}");
+            assert!(row.mail_attempts >= 3, "{row:?}");
+            system.stop().await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn we_call_ourselves_what_was_said() {
     let (keycloak, server) = (FakeKeycloak::start().await, FakeSmtp::with_login("usher", "s3cret-of-usher").await);

@@ -5,6 +5,8 @@
 pub enum Step {
     /// Nothing yet: it speaks first.
     Greeting,
+    /// Whether TLS may begin.
+    StartTls,
     Login,
     Sender,
     Recipient,

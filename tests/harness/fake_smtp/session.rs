@@ -59,7 +59,7 @@ impl<'a> Session<'a> {
             locked(&self.service.heard).push(line.clone());
             let next = match line.split([' ', ':']).next().unwrap_or_default().to_uppercase().as_str() {
                 "EHLO" | "HELO" => self.greet().await?,
-                "STARTTLS" => return self.say("220 go ahead").await.map(|()| Next::Tls),
+                "STARTTLS" => self.begin_tls().await?,
                 "AUTH" => self.log_in(&line).await?,
                 "MAIL" => self.sender(&line).await?,
                 "RCPT" => self.recipient(&line).await?,
@@ -68,7 +68,7 @@ impl<'a> Session<'a> {
                 "QUIT" => self.say("221 bye").await.map(|()| Next::End)?,
                 _ => self.say("500 what?").await.map(|()| Next::Command)?,
             };
-            if matches!(next, Next::End) {
+            if !matches!(next, Next::Command) {
                 return Ok(next);
             }
         }
@@ -86,6 +86,15 @@ impl<'a> Session<'a> {
             self.say(&format!("250-{offer}")).await?;
         }
         self.say("250 ENHANCEDSTATUSCODES").await.map(|()| Next::Command)
+    }
+
+    async fn begin_tls(&mut self) -> io::Result<Next> {
+        match self.fault(Step::StartTls) {
+            None => self.say("220 go ahead").await?,
+            Some(Fault::Answer(other)) if other.starts_with("220") => self.say(other).await?,
+            fault => return self.answer_or_fail(fault, "").await,
+        }
+        Ok(Next::Tls)
     }
 
     async fn log_in(&mut self, line: &str) -> io::Result<Next> {

@@ -1,6 +1,6 @@
 //! What a mail server's answers mean.
 
-use std::fmt;
+use std::{fmt, io};
 
 use lettre::transport::smtp::{self, response::Code};
 
@@ -54,9 +54,15 @@ pub enum SmtpError {
     Refused { step: Step, code: Code, words: String },
 }
 
-impl SmtpError {
-    pub(super) fn of(step: Step, error: &smtp::Error) -> Self {
-        let words = || std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+impl From<(Step, io::Error)> for SmtpError {
+    fn from((step, error): (Step, io::Error)) -> Self {
+        Self::Unreachable { step, cause: error.to_string() }
+    }
+}
+
+impl From<(Step, smtp::Error)> for SmtpError {
+    fn from((step, error): (Step, smtp::Error)) -> Self {
+        let words = || std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
         match error.status() {
             Some(code) if error.is_transient() => Self::Unavailable { step, code, words: words() },
             Some(code) => Self::refusal_of(step, code, words()),
@@ -66,7 +72,9 @@ impl SmtpError {
             None => Self::Unreachable { step, cause: error.to_string() },
         }
     }
+}
 
+impl SmtpError {
     /// Many servers keep what they have against us until they hear of a recipient.
     fn refusal_of(step: Step, code: Code, words: String) -> Self {
         if step.knows_the_recipient() && !is_about_us(code, &words) {

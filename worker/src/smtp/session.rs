@@ -5,7 +5,6 @@ use std::future::Future;
 use lettre::{
     address::Envelope,
     transport::smtp::{
-        self,
         authentication::{Credentials, DEFAULT_MECHANISMS},
         client::{AsyncSmtpConnection, TlsParameters},
         commands::{Data, Mail, Rcpt, Rset},
@@ -14,7 +13,10 @@ use lettre::{
 use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, timeout_at};
 
-use super::error::{SmtpError, Step};
+use super::{
+    error::{SmtpError, Step},
+    line_by_line::LineByLine,
+};
 use crate::config::smtp::{SmtpConfig, SmtpTls};
 
 /// One conversation, which may go on with another mail.
@@ -27,10 +29,14 @@ impl Session {
         deadline: Instant,
     ) -> Result<Self, SmtpError> {
         let hello = &config.ehlo_name;
-        let implicit = tls.filter(|_| config.tls == SmtpTls::Implicit).cloned();
         let server = (config.host.as_str(), config.port);
-        let connecting = AsyncSmtpConnection::connect_tokio1(server, None, hello, implicit, None);
-        let mut connection = by(deadline, Step::Connect, connecting).await?;
+        let mut connection = if let Some(tls) = tls.filter(|_| config.tls == SmtpTls::Implicit) {
+            let connecting = AsyncSmtpConnection::connect_tokio1(server, None, hello, Some(tls.clone()), None);
+            by(deadline, Step::Connect, connecting).await?
+        } else {
+            let line = Box::new(by(deadline, Step::Connect, LineByLine::connect(server)).await?);
+            by(deadline, Step::Connect, AsyncSmtpConnection::connect_with_transport(line, hello)).await?
+        };
         if let Some(tls) = tls.filter(|_| config.tls == SmtpTls::StartTls) {
             if !connection.can_starttls() {
                 return Err(SmtpError::Lacking { what: "STARTTLS (SMTP_TLS)" });
@@ -67,13 +73,12 @@ impl Session {
     }
 }
 
-async fn by<T>(
-    deadline: Instant,
-    step: Step,
-    doing: impl Future<Output = Result<T, smtp::Error>>,
-) -> Result<T, SmtpError> {
+async fn by<T, E>(deadline: Instant, step: Step, doing: impl Future<Output = Result<T, E>>) -> Result<T, SmtpError>
+where
+    SmtpError: From<(Step, E)>,
+{
     match timeout_at(deadline, doing).await {
-        Ok(done) => done.map_err(|error| SmtpError::of(step, &error)),
+        Ok(done) => done.map_err(|error| (step, error).into()),
         Err(_) => Err(SmtpError::Silent { step }),
     }
 }
