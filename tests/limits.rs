@@ -7,6 +7,8 @@ use crate::harness::{
     auth::Answer,
     eventually::eventually,
     fake_keycloak::{Endpoint, FakeKeycloak},
+    http,
+    process::Binary,
     reserved_port::ReservedPort,
     stack::Stack,
     system::{PATIENCE, Plan, System},
@@ -193,4 +195,20 @@ async fn without_redis_each_replica_counts_for_itself() {
         }
         from(system, "", "/users/register", &somebody(3)).await.is_problem(429, "too_many_requests");
     }
+}
+
+#[tokio::test]
+async fn who_cannot_be_counted_for_all_replicas_is_counted_as_such() {
+    let (nobody, ops) = (ReservedPort::new(), ReservedPort::new());
+    let (_keycloak, system) = limited(&[("REDIS_URL", &format!("redis://127.0.0.1:{}/", nobody.number()))]).await;
+    let api = Binary::api().envs(system.settings()).env("API_OPS_LISTEN", ops.address().to_string());
+    let api = api.env("LOG_FORMAT", "json").start();
+    let system = system.by_way_of(&api).await;
+    for number in 0..2 {
+        assert_eq!(from(&system, "", "/users/register", &somebody(number)).await.status, 201);
+    }
+    let metrics = http::client().get(format!("http://{}/metrics", ops.address())).send().await.expect("an answer");
+    let metrics = metrics.text().await.expect("text");
+    let failed_open = metrics.lines().find(|line| line.starts_with("usher_limits_failed_open_total"));
+    assert!(failed_open.is_some_and(|line| line.ends_with(" 2")), "{metrics}");
 }

@@ -288,11 +288,20 @@ async fn dump(system: &System) -> String {
     dump
 }
 
+/// `state` is what must be there instead. Bytes are dumped in hexadecimal.
+async fn is_not_in_postgresql(system: &System, state: &str) {
+    let dump = dump(system).await.to_lowercase();
+    let in_hex: String = CHOSEN.bytes().map(|byte| format!("{byte:02x}")).collect();
+    for password in [&CHOSEN.to_lowercase(), &in_hex] {
+        assert!(dump.contains(&format!("\"{state}\"")) && !dump.contains(password), "{dump}");
+    }
+}
+
 #[tokio::test]
 async fn it_is_sealed_for_a_while_and_nothing_is_kept_of_whom_nobody_registered() {
     let keycloak = FakeKeycloak::start().await;
     let mut redis = connect(2).await;
-    let system = plan(keycloak.access(), 2).workers(0).start().await;
+    let mut system = plan(keycloak.access(), 2).workers(0).start().await;
     let user = register(&system, CHOSEN).await;
 
     let key = format!("usher:password:{}", user.id);
@@ -300,11 +309,13 @@ async fn it_is_sealed_for_a_while_and_nothing_is_kept_of_whom_nobody_registered(
     assert!(sealed.starts_with("development.") && !sealed.contains(CHOSEN), "{sealed}");
     let seconds: i64 = redis.ttl(&key).await.expect("Redis answers");
     assert!((1..=3600).contains(&seconds), "{seconds}");
-    let dump = dump(&system).await;
-    assert!(dump.contains("waiting") && !dump.contains(CHOSEN), "{dump}");
+    is_not_in_postgresql(&system, "waiting").await;
 
     assert_eq!(send(&system, &body(&user.username, CHOSEN)).await.status(), StatusCode::CONFLICT);
     assert_eq!(how_many(&mut redis).await, 1, "that of the one who was registered");
+    system.start_worker().await;
+    system.until_complete(&user).await;
+    is_not_in_postgresql(&system, "set").await;
     system.stop().await;
 }
 
@@ -399,6 +410,90 @@ async fn whose_password_is_gone_gets_the_set_up_mail() {
 async fn nobody_waits_for_redis_to_come_back() {
     let (state, actions) = after(0, async |proxy, _| proxy.cut().await).await;
     assert_eq!((state.as_str(), actions.len()), ("lost", 2));
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_redis_that_hangs() {
+    let (state, actions) = after(0, async |proxy, _| proxy.stall()).await;
+    assert_eq!((state.as_str(), actions.len()), ("lost", 2));
+
+    let keycloak = FakeKeycloak::start().await;
+    let proxy = Proxy::start(&Stack::get().redis_url).await;
+    let system = plan(keycloak.access(), 0).set("REDIS_URL", &proxy.url()).workers(0).start().await;
+    proxy.stall();
+    assert_eq!(send(&system, &body(&name(), CHOSEN)).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    system.register().await;
+    system.stop().await;
+}
+
+/// The api still seals with the old key while a worker has been told of the new one already.
+#[tokio::test]
+async fn a_password_sealed_under_the_key_before_is_opened() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = plan(keycloak.access(), 0).workers(0).start().await;
+    let user = register(&system, CHOSEN).await;
+    let keys = format!("new:{},{}", "A".repeat(43) + "=", Stack::get().password_keys);
+    let _worker = Binary::worker().envs(system.settings()).env("PASSWORD_KEYS", keys).start();
+    system.until_complete(&user).await;
+    assert_eq!(state(&system, &user).await, "set");
+    system.stop().await;
+}
+
+/// Whoever takes over finds the password waiting, or reads off the account that it has one.
+#[tokio::test]
+async fn a_worker_that_dies_costs_nobody_a_password() {
+    for point in ["provision.claimed:1", "provision.account_made:1", "provision.synced:1"] {
+        let keycloak = FakeKeycloak::start().await;
+        let mut system = plan(keycloak.access(), 0).hasty().workers(0).start().await;
+        let user = register(&system, CHOSEN).await;
+        let mut victim = Binary::worker().envs(system.settings()).env("CRASH_AT", point).start();
+        assert!(!victim.exit().await.success(), "{}", victim.output());
+        system.start_worker().await;
+        system.until_complete(&user).await;
+        assert_eq!(state(&system, &user).await, "set", "{point}");
+        assert_eq!(password(&keycloak, &user).as_deref(), Some(CHOSEN), "{point}");
+        assert_eq!(keycloak.mails_to(&user.username)[0].actions, ["VERIFY_EMAIL"], "{point}");
+        system.stop().await;
+    }
+}
+
+/// Between the withdrawal and the mail: whoever takes over withdraws what is there, and sends the mail.
+#[tokio::test]
+async fn a_worker_that_dies_after_a_withdrawal_costs_nobody_the_mail() {
+    let keycloak = FakeKeycloak::start().await;
+    let mut system = plan(keycloak.access(), 0).hasty().workers(0).start().await;
+    let user = register(&system, CHOSEN).await;
+    let mut victim = Binary::worker().envs(system.settings()).env("CRASH_AT", "provision.mail_begun:2").start();
+    system.until_complete(&user).await;
+    assert_eq!(system.request_mail(&json!({ "username": user.username })).await.status(), 202);
+    assert!(!victim.exit().await.success(), "{}", victim.output());
+    assert_ne!(password(&keycloak, &user).as_deref(), Some(CHOSEN));
+    system.start_worker().await;
+    system.until_complete(&user).await;
+    assert_eq!(keycloak.mails_to(&user.username).len(), 2);
+    system.stop().await;
+}
+
+/// What it kept stays sealed under an id that nobody has, until its time is over.
+#[tokio::test]
+async fn an_api_that_dies_before_the_commit_registers_nobody() {
+    let keycloak = FakeKeycloak::start().await;
+    let mut redis = connect(5).await;
+    let (system, port) = (plan(keycloak.access(), 5).start().await, ReservedPort::new());
+    let victim = Binary::api().arg("serve").envs(system.settings()).env("API_LISTEN", port.address().to_string());
+    let mut victim = victim.env("CRASH_AT", "registration.before_commit:1").start();
+    let username = name();
+    let ask = async || {
+        let url = format!("http://{}/users/register", port.address());
+        let answer = http::client().post(url).json(&body(&username, CHOSEN)).send().await;
+        if answer.as_ref().is_err_and(reqwest::Error::is_connect) { Err(answer) } else { Ok(answer) }
+    };
+    let unanswered = eventually("the request is heard", PATIENCE, ask).await;
+    assert!(unanswered.is_err(), "{unanswered:?}");
+    assert!(!victim.exit().await.success());
+    assert_eq!(how_many(&mut redis).await, 1);
+    assert_eq!(send(&system, &body(&username, CHOSEN)).await.status(), StatusCode::CREATED);
+    system.stop().await;
 }
 
 /// It shows only with the next question that a connection was closed while it was idle.

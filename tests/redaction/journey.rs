@@ -68,6 +68,7 @@ pub(super) async fn walk(system: &System, realm: &Realm, mailbox: &Mailbox) -> (
     one.add_to(&mut secrets);
     other.add_to(&mut secrets);
     let parked = park(system, realm, &other).await;
+    choose_passwords(system, realm, mailbox, &mut secrets).await;
     let user = register(system, &one).await;
     for mail in mails(system, mailbox, &user).await {
         secrets.add("the link", mail.link());
@@ -97,6 +98,28 @@ async fn park(system: &System, realm: &Realm, typed: &Typed) -> Registered {
     let user = send(system, typed, &body).await;
     system.until_parked(&user).await;
     user
+}
+
+/// One that the realm takes, and one that it does not.
+async fn choose_passwords(system: &System, realm: &Realm, mailbox: &Mailbox, secrets: &mut Secrets) {
+    realm.change_realm(&json!({ "passwordPolicy": "length(50)" })).await;
+    let (one, mut other) = (Typed::invent(), Typed::invent());
+    other.password = format!("Öpen-B2.{}", Uuid::new_v4().simple());
+    for (typed, state) in [(one, "set"), (other, "refused")] {
+        typed.add_to(secrets);
+        let mut body = typed.registration();
+        body["password"] = json!(typed.password);
+        let user = send(system, &typed, &body).await;
+        system.until_complete(&user).await;
+        let status = Answer::of(http::client().get(format!("{}/users/{}/status", system.api_url(), user.id))).await;
+        assert_eq!(status.json()["password"], state);
+        assert_eq!(system.request_mail(&json!({ "email": user.email })).await.status(), 202);
+        system.until(&user, "another mail was accepted", |row| row.is_complete() && row.mail_served == 2).await;
+        let mails = eventually("both mails are there", PATIENCE, async || {
+            Some(mailbox.mails_to(&user.email)).filter(|mails| mails.len() == 2)
+        });
+        mails.await.iter().for_each(|mail| secrets.add("the link", mail.link()));
+    }
 }
 
 /// Registered, and asked again by who did not understand the answer.

@@ -1,12 +1,13 @@
 //! What stands in a mail, and what nobody can make stand there.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs};
 
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use shared::{
     config::Environment, domain::user::UserId, store::provisioning::ClaimedUser, trace_context::TraceContext,
 };
+use tempfile::TempDir;
 use worker::{
     config::{WorkerConfig, mail::MailVia, mail::OwnMail},
     mailer::{letter::Letter, template::Words},
@@ -183,6 +184,24 @@ proptest! {
             has_only_its_own_headers(&mail);
         }
     }
+}
+
+/// A line of a single dot would end the mail, and one that begins with a dot would lose it.
+#[tokio::test]
+async fn a_dot_at_the_beginning_of_a_line_stays() {
+    let templates = TempDir::new().expect("a folder");
+    fs::create_dir(templates.path().join("en")).expect("a folder");
+    let text = "first\n.\n.hidden\n..\n{{ link }}\n.\nlast";
+    fs::write(templates.path().join("en/password_setup.txt"), text).expect("a template");
+    let (keycloak, server) = (FakeKeycloak::start().await, FakeSmtp::start().await);
+    let plan = Plan::on(keycloak.access()).by_smtp(server.port());
+    let system = plan.set("MAIL_TEMPLATES", templates.path().to_str().expect("a path")).start().await;
+    let user = system.register().await;
+    system.until_complete(&user).await;
+    let content = server.mails_to(&user.email)[0].content.clone();
+    assert!(content.contains("first\r\n.\r\n.hidden\r\n..\r\n"), "{content}");
+    assert!(content.contains("\r\n.\r\nlast"), "{content}");
+    system.stop().await;
 }
 
 #[tokio::test]

@@ -173,7 +173,9 @@ impl<'a> Session<'a> {
         if self.stream.read_until(b'\n', &mut line).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
+        // Whoever takes a bare LF for the end of a line can be sold two mails for one.
+        let line = line.strip_suffix(b"\r\n").ok_or(io::ErrorKind::InvalidData)?;
+        Ok(String::from_utf8_lossy(line).into_owned())
     }
 }
 
