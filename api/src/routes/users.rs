@@ -223,8 +223,8 @@ fn password_schema() -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
         .description(Some(
-            "waiting: for the account; set: valid once the address is confirmed; lost, refused: the mail lets another \
-             one be set; null: none was chosen",
+            "waiting: for the account; set: valid once the first mail's link has confirmed the address; \
+             lost, refused: the mail lets another one be set; null: none was chosen",
         ))
         .enum_values(Some(states.into_iter().chain([None])))
         .build()

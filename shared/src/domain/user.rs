@@ -93,7 +93,8 @@ pub enum UserStatus {
 pub enum PasswordState {
     /// For the account to be made.
     Waiting,
-    /// The account has it; it lets nobody in before the address is confirmed.
+    /// The account was made with it. It lets nobody in before the address is confirmed, and is gone when another mail is
+    /// asked for before that.
     Set,
     /// It was gone before the account was made. The set-up mail asks for another one.
     Lost,
