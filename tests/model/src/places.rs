@@ -40,7 +40,7 @@ pub const PLACES: [Place; 20] = [
     place(Guard::FenceOf(Write::Park), PROVISIONING, "park", FENCE),
     place(Guard::Adoption, ACCOUNT, "ensure_with", &["look_up(keycloak, user, &error)", "Ok(made(found.id"]),
     place(Guard::Proof, ACCOUNT, "ensure_with", &["if found.is_of(user)", "Err(Failure::Conflict)"]),
-    place(Guard::TryRecordedFirst, PROVISIONER, "send_mail", &["fenced(provisioning::begin_mail(", ".send_setup("]),
+    place(Guard::TryRecordedFirst, PROVISIONER, "send_mail", &["provisioning::begin_mail(", "fenced(", ".send_setup("]),
     place(Guard::ServedAfterMail, PROVISIONER, "send_mail", &[".send_setup(", "sent?;", "provisioning::mark_served("]),
     place(Guard::ServedAsClaimed, PROVISIONING, "mark_served", &["SET mail_served = $3", "user.mail_wanted,"]),
     place(
