@@ -289,6 +289,24 @@ async fn the_cooldown_ends_by_time_and_a_day_has_its_limit() {
 }
 
 #[tokio::test]
+async fn a_cooldown_may_be_longer_than_a_day() {
+    let keycloak = FakeKeycloak::start().await;
+    let plan = Plan::on(keycloak.access()).set("MAIL_REQUEST_COOLDOWN", "48h").set("MAIL_REQUEST_DAILY", "1");
+    let system = plan.start().await;
+    let user = system.register().await;
+    system.until_complete(&user).await;
+    for (age, expected) in [("47h", false), ("49h", true)] {
+        let before = "DELETE FROM mail_requests; INSERT INTO mail_requests (target_hash, user_id, granted, created_at)";
+        let sql = format!("{before} SELECT '', id, true, now() - interval '{age}' FROM users");
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(system.pool()).await.expect("the log can be changed");
+        assert_eq!(by_name(&system, &user).await, 202);
+        let (_, granted) = log(&system).await[1];
+        assert_eq!(granted, expected, "{age} after the last one");
+    }
+    system.stop().await;
+}
+
+#[tokio::test]
 async fn old_requests_are_deleted_and_young_ones_stay() {
     let keycloak = FakeKeycloak::start().await;
     let system = Plan::on(keycloak.access()).workers(0).start().await;

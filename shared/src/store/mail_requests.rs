@@ -49,7 +49,8 @@ pub async fn request(
             SELECT id FROM users WHERE username = $2 OR lower(email) = $3
         ), granted_before AS MATERIALIZED (
             SELECT count(*) AS number, max(created_at) AS latest FROM mail_requests
-             WHERE granted AND user_id = (SELECT id FROM target) AND created_at > now() - interval '1 day'
+             WHERE granted AND user_id = (SELECT id FROM target)
+               AND created_at > now() - greatest(interval '1 day', make_interval(secs => $4))
         ), ordered AS (
             UPDATE users
                SET mail_wanted = mail_wanted + 1, traceparent = $10::jsonb->>'traceparent',
@@ -57,8 +58,7 @@ pub async fn request(
                    last_error = CASE WHEN mail_wanted = mail_served THEN NULL ELSE last_error END,
                    next_attempt_at = CASE WHEN mail_wanted = mail_served THEN now() + make_interval(secs => $6)
                                           ELSE next_attempt_at END
-             WHERE id = (SELECT id FROM target)
-               AND parked_at IS NULL
+             WHERE id = (SELECT id FROM target) AND parked_at IS NULL
                AND (mail_wanted = mail_served
                     OR (mail_wanted = mail_claimed AND synced_at IS NOT NULL AND leased_until IS NOT NULL)
                     OR (mail_wanted = 1 AND password_state IS NOT NULL))
