@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// The headers `traceparent` and `tracestate` (<https://www.w3.org/TR/trace-context/>).
+/// The header `traceparent` (<https://www.w3.org/TR/trace-context/>). What a caller puts into `tracestate` is left
+/// behind: it may be anything and as long as a header may be, and would be kept in a row and sent to everybody.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TraceContext(HashMap<String, String>);
@@ -30,10 +31,10 @@ impl TraceContext {
         carrier
     }
 
-    /// Reads the two headers of some carrier.
+    /// Reads the header of some carrier.
     pub fn read<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Self {
-        let found = ["traceparent", "tracestate"].into_iter();
-        Self(found.filter_map(|name| Some((name.to_owned(), header(name)?.to_owned()))).collect())
+        let found = header(TRACEPARENT).map(|value| (TRACEPARENT.to_owned(), value.to_owned()));
+        Self(found.into_iter().collect())
     }
 
     /// The headers to send along.
@@ -67,6 +68,8 @@ impl TraceContext {
     }
 }
 
+const TRACEPARENT: &str = "traceparent";
+
 impl Injector for TraceContext {
     fn set(&mut self, key: &str, value: String) {
         self.0.insert(key.to_owned(), value);
@@ -88,8 +91,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_two_headers_and_no_other() {
-        let context = TraceContext::read(|name| (name != "tracestate").then_some("00-…"));
+    fn reads_its_header_and_no_other() {
+        let context = TraceContext::read(|_name| Some("00-…"));
         assert_eq!(context.headers().collect::<Vec<_>>(), [("traceparent", "00-…")]);
     }
 }

@@ -84,7 +84,9 @@ pub(super) async fn walk(system: &System, realm: &Realm, mailbox: &Mailbox) -> (
 }
 
 async fn send(system: &System, typed: &Typed, body: &Value) -> Registered {
-    let answer = Answer::of(system.post("/users/register", body).header("idempotency-key", &typed.email)).await;
+    let request = system.post("/users/register", body).header("idempotency-key", &typed.email);
+    let request = request.header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    let answer = Answer::of(request.header("tracestate", format!("who={}", typed.username))).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     let id = answer.json()["id"].as_str().and_then(|id| id.parse().ok()).expect("an answer has an id");
     Registered { id, username: typed.username.clone(), email: typed.email.clone() }
