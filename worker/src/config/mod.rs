@@ -133,7 +133,7 @@ mod tests {
 
     const NEEDED: [(&str, &str); 8] = [
         ("DATABASE_URL", "postgres://localhost/usher"),
-        ("AMQP_URL", "amqp://localhost"),
+        ("AMQP_URL", "amqp://usher:s3cret@localhost/usher"),
         ("KEYCLOAK_URL", "http://localhost:8080"),
         ("KEYCLOAK_REALM", "usher"),
         ("KEYCLOAK_CLIENT_ID", "usher-app"),
