@@ -1,16 +1,20 @@
 //! A request body, and one that is a JSON object.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
 };
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
-use crate::{error::ApiError, fields::Fault};
+use crate::{
+    error::ApiError,
+    fields::{Fault, Members},
+};
 
 /// A body of some kilobytes that is still not here is not coming.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,9 +52,41 @@ fn unread(rejection: BytesRejection) -> ApiError {
 }
 
 fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
-    match serde_json::from_slice(body).map_err(ApiError::Syntax)? {
-        Value::Object(fields) => Ok(fields),
-        _ => Err(ApiError::Invalid(vec![Fault::of_all("type", "must be a JSON object")])),
+    match serde_json::from_slice::<Object>(body) {
+        Ok(Object(members)) => members.once().map_err(ApiError::Invalid),
+        Err(error) if error.is_data() => Err(no_object(body)),
+        Err(error) => Err(ApiError::Syntax(error)),
+    }
+}
+
+fn no_object(body: &[u8]) -> ApiError {
+    match serde_json::from_slice::<IgnoredAny>(body) {
+        Ok(_) => ApiError::Invalid(vec![Fault::of_all("type", "must be a JSON object")]),
+        Err(error) => ApiError::Syntax(error),
+    }
+}
+
+/// Unlike [`Map`], which of two members with one name keeps the last, it knows of both.
+struct Object(Members);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_map(Object(Members::default()))
+    }
+}
+
+impl<'de> Visitor<'de> for Object {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            self.0.add(&name, value);
+        }
+        Ok(self)
     }
 }
 
@@ -75,10 +111,18 @@ mod tests {
     }
 
     #[test]
+    fn a_field_that_is_there_twice_is_a_fault() {
+        assert_eq!(object(br#"{"a":1,"b":null}"#).unwrap().len(), 2);
+        let Err(ApiError::Invalid(faults)) = object(br#"{"a":1,"\u0061":1,"b":{"a":1,"a":1}}"#) else { panic!() };
+        assert_eq!(faults, [Fault::new("repeated", "must be there once", "a")]);
+    }
+
+    #[test]
     fn broken_json_and_other_json_are_told_apart() {
         assert!(matches!(object(b"{\"username\":"), Err(ApiError::Syntax(_))));
         assert!(matches!(object(b""), Err(ApiError::Syntax(_))));
         assert!(matches!(object(b"[]"), Err(ApiError::Invalid(_))));
+        assert!(matches!(object(b"[1,"), Err(ApiError::Syntax(_))));
         assert!(matches!(object("[".repeat(1000).as_bytes()), Err(ApiError::Syntax(_))));
     }
 }

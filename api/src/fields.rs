@@ -6,8 +6,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-/// So many unknown fields are named; an answer must not be much longer than its question.
-const MAX_UNKNOWN: usize = 20;
+/// So many fields that are unknown, or there more than once, are named; an answer must not be much longer than its
+/// question.
+const MAX_NAMED: usize = 20;
 
 /// What is wrong with one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -21,6 +22,14 @@ pub struct Fault {
     /// Where it is in the body (RFC 6901, as a URI fragment).
     #[schema(example = "#/email")]
     pub pointer: String,
+}
+
+/// The fields of a body while they are collected. Each must be there once: of two, one reader would take the first and
+/// another the last.
+#[derive(Debug, Default)]
+pub struct Members {
+    fields: Map<String, Value>,
+    faults: Vec<Fault>,
 }
 
 /// The fields of an object that are not read yet, and the faults found so far.
@@ -38,6 +47,19 @@ impl Fault {
     /// Of the body as a whole.
     pub fn of_all(code: &'static str, detail: &str) -> Self {
         Self { code, detail: detail.to_owned(), pointer: "#".to_owned() }
+    }
+}
+
+impl Members {
+    pub fn add(&mut self, field: &str, value: Value) {
+        let is_repeated = self.fields.insert(field.to_owned(), value).is_some();
+        if is_repeated && self.faults.len() < MAX_NAMED {
+            self.faults.push(Fault::new("repeated", "must be there once", field));
+        }
+    }
+
+    pub fn once(self) -> Result<Map<String, Value>, Vec<Fault>> {
+        if self.faults.is_empty() { Ok(self.fields) } else { Err(self.faults) }
     }
 }
 
@@ -81,7 +103,7 @@ impl Fields {
 
     /// All faults: those of the fields read, and every field that nobody asked for.
     pub fn into_faults(mut self) -> Vec<Fault> {
-        let unknown = self.unread.keys().take(MAX_UNKNOWN);
+        let unknown = self.unread.keys().take(MAX_NAMED);
         self.faults.extend(unknown.map(|field| Fault::new("unknown", "is not a field of this request", field)));
         self.faults
     }
@@ -115,6 +137,6 @@ mod tests {
     #[test]
     fn only_some_unknown_fields_are_named() {
         let object = (0..1000).map(|n| (format!("field{n}"), Value::Null)).collect();
-        assert_eq!(Fields::of(object).into_faults().len(), MAX_UNKNOWN);
+        assert_eq!(Fields::of(object).into_faults().len(), MAX_NAMED);
     }
 }

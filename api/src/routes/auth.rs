@@ -70,7 +70,7 @@ async fn not_to_be_kept(response: Response) -> impl IntoResponse {
         (status = 415, description = "The body is neither a form nor JSON", body = Problem,
             content_type = "application/problem+json",
             example = json!(Problem::example(&AuthError::MediaType.into()))),
-        (status = 422, description = "Fields are missing, faulty or unknown; all of them are listed", body = Problem,
+        (status = 422, description = "Fields are missing, faulty, unknown or repeated; all of them are listed", body = Problem,
             content_type = "application/problem+json", example = json!(Problem::example(&invalid_example()))),
         (status = 429, description = "Too many tries from this address, or for this account", body = Problem,
             content_type = "application/problem+json",

@@ -64,7 +64,7 @@ use crate::{
             content_type = "application/problem+json", example = json!(Problem::example(&ApiError::TooLarge))),
         (status = 415, description = "The body is not sent as JSON", body = Problem,
             content_type = "application/problem+json", example = json!(Problem::example(&ApiError::MediaType))),
-        (status = 422, description = "Fields are missing, faulty or unknown, and all of them are listed; or the key \
+        (status = 422, description = "Fields are missing, faulty, unknown or repeated, and all of them are listed; or the key \
             was sent with another body before", body = Problem,
             content_type = "application/problem+json", example = json!(Problem::example(&invalid_example()))),
         (status = 429, description = "Too many registrations from this address", body = Problem,

@@ -16,7 +16,7 @@ use super::error::AuthError;
 use crate::{
     body::{self, JsonObject},
     error::ApiError,
-    fields::{Fault, Fields},
+    fields::{Fault, Fields, Members},
 };
 
 /// Every token has all of them, so to ask for them is not to ask for more. `offline_access` would be: a token that never
@@ -93,13 +93,11 @@ impl<S: Send + Sync> FromRequest<S> for Grant {
 
 /// Parameters must not be there more than once (RFC 6749, section 3.2).
 fn form(body: &Bytes) -> Result<Map<String, Value>, ApiError> {
-    let (mut fields, mut faults) = (Map::new(), Vec::new());
+    let mut members = Members::default();
     for (name, value) in form_urlencoded::parse(body) {
-        if fields.insert(name.clone().into_owned(), Value::String(value.into_owned())).is_some() {
-            faults.push(Fault::new("repeated", "must be there once", &name));
-        }
+        members.add(&name, Value::String(value.into_owned()));
     }
-    if faults.is_empty() { Ok(fields) } else { Err(ApiError::Invalid(faults)) }
+    members.once().map_err(ApiError::Invalid)
 }
 
 fn parse(body: Map<String, Value>) -> Result<Grant, Vec<Fault>> {
@@ -246,5 +244,7 @@ mod tests {
         assert_eq!(Value::Object(fields), json!({ "username": "ada+x", "password": "a b&" }));
         let Err(ApiError::Invalid(faults)) = form(&Bytes::from_static(b"username=a&username=b")) else { panic!() };
         assert_eq!((faults[0].pointer.as_str(), faults[0].code), ("#/username", "repeated"));
+        let Err(ApiError::Invalid(faults)) = form(&"a&".repeat(8000).into()) else { panic!() };
+        assert_eq!(faults.len(), 20, "an answer is not much longer than its question");
     }
 }
