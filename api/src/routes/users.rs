@@ -46,7 +46,7 @@ use crate::{
     params(("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
         description = "Makes a registration repeatable: for a day, the same key with the same body gets the same \
             answer again, however often it is sent. Without it, who gets no answer and asks again is told that the \
-            username is taken.")),
+            username is taken. Nobody else must think of the same one, so let it be a UUID.")),
     request_body = RegisterRequest,
     responses(
         (status = 201, description = "Committed", body = RegisteredUser,
