@@ -71,8 +71,9 @@ impl IntoResponse for ApiError {
         if status.is_server_error() {
             tracing::error!(code, error = telemetry::chain(&self), "a request could not be answered");
         }
-        let content_type = (header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        let mut response = (status, [content_type], Json(Problem::of(&self))).into_response();
+        // What is wrong may be right a moment later, and is about one caller.
+        let headers = [(header::CONTENT_TYPE, MEDIA_TYPE), (header::CACHE_CONTROL, "no-store")];
+        let mut response = (status, headers, Json(Problem::of(&self))).into_response();
         if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
@@ -110,6 +111,7 @@ mod tests {
         let faults = vec![Fault::new("required", "must be given", "email")];
         let (response, body) = answer(ApiError::Invalid(faults)).await;
         assert_eq!(response.headers()[header::CONTENT_TYPE], MEDIA_TYPE);
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
         let expected = json!({
             "type": "urn:problem-type:usher:invalid_fields",
             "title": "Unprocessable Entity",
