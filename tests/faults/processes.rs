@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use super::scene::{Scene, count};
 use crate::harness::{
+    auth::Answer,
     eventually::eventually,
     fake_keycloak::FakeKeycloak,
     metrics::metric_of_all,
@@ -76,6 +77,20 @@ async fn a_run_panics() {
     scene.until_complete(&users).await;
     let report = scene.all_is_well().await;
     assert_eq!((report.provisioned, report.mails), (5, 5), "{report}");
+}
+
+/// And a defect in one request ends no other.
+#[tokio::test]
+async fn a_request_panics() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).workers(0).start().await;
+    let mut api = Binary::api().envs(system.settings()).env("PANIC_AT", "registration.before_commit:1").start();
+    let system = system.by_way_of(&api).await;
+    let register = async || Answer::of(system.registration("ada", "ada@example.org")).await;
+    register().await.is_problem(500, "internal");
+    assert_eq!(register().await.status, 201);
+    assert!(api.output().contains("as PANIC_AT wants it"), "{}", api.output());
+    assert!(api.stop().await.success());
 }
 
 #[tokio::test]

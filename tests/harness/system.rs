@@ -274,7 +274,7 @@ impl System {
         self.registration(username, email).send().await.expect("the api answers").status().as_u16()
     }
 
-    fn registration(&self, username: &str, email: &str) -> reqwest::RequestBuilder {
+    pub fn registration(&self, username: &str, email: &str) -> reqwest::RequestBuilder {
         let body = json!({ "username": username, "email": email, "firstName": "Ada", "lastName": "Lovelace" });
         http::client().post(format!("{}/users/register", self.api_url())).json(&body)
     }
