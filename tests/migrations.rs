@@ -29,6 +29,16 @@ async fn many_replicas_may_migrate_at_once() {
 }
 
 #[tokio::test]
+async fn a_database_with_a_lower_case_of_its_own_is_refused() {
+    for (language, is_good) in [("de", true), ("tr", false)] {
+        let database = Database::empty_in(language).await;
+        let mut migration = Binary::api().arg("migrate").env("DATABASE_URL", database.url()).start();
+        assert_eq!(migration.exit().await.success(), is_good, "{language}: {}", migration.output());
+        assert!(is_good || migration.output().contains("create it with another"), "{}", migration.output());
+    }
+}
+
+#[tokio::test]
 async fn a_newer_schema_is_no_fault() {
     let database = Database::create().await;
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)

@@ -27,12 +27,17 @@ impl Database {
     pub async fn create() -> Self {
         static TEMPLATE: OnceCell<String> = OnceCell::const_new();
         let template = TEMPLATE.get_or_init(migrated_template).await;
-        Self::copy_of(template).await
+        Self::new(&format!("TEMPLATE {template}")).await
     }
 
     /// Before the first migration.
     pub async fn empty() -> Self {
-        Self::copy_of("template1").await
+        Self::new("TEMPLATE template1").await
+    }
+
+    /// Before the first migration, in a language of ICU's.
+    pub async fn empty_in(language: &str) -> Self {
+        Self::new(&format!("TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE '{language}'")).await
     }
 
     /// On a server of the test's own.
@@ -42,9 +47,9 @@ impl Database {
         database
     }
 
-    async fn copy_of(template: &str) -> Self {
+    async fn new(options: &str) -> Self {
         let name = own_name();
-        execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+        execute(&format!("CREATE DATABASE {name} {options}")).await;
         let url = url_of(&name);
         Self { name: Some(name), pool: pool(&url), url }
     }
