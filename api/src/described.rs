@@ -6,10 +6,10 @@ use shared::domain::{
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 
 pub fn username() -> Object {
-    text("3 to 64 letters a to z, digits, dots, hyphens and underscores; begins and ends with a letter or a digit. Upper case is lowered.")
+    text("3 to 64 letters a to z, digits, dots, hyphens and underscores; begins and ends with a letter or a digit, and not with service-account-. Upper case is lowered.")
         .min_length(Some(3))
         .max_length(Some(64))
-        .pattern(Some("^[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]$"))
+        .pattern(Some("^(?![Ss][Ee][Rr][Vv][Ii][Cc][Ee]-[Aa][Cc][Cc][Oo][Uu][Nn][Tt]-)[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]$"))
         .examples(of(&Username::EXAMPLES))
         .build()
 }

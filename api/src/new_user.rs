@@ -79,6 +79,7 @@ pub fn username_code(error: InvalidUsername) -> &'static str {
         InvalidUsername::Length => "length",
         InvalidUsername::Character => "character",
         InvalidUsername::Edge => "edge",
+        InvalidUsername::Reserved => "reserved",
     }
 }
 

@@ -20,6 +20,8 @@ pub enum InvalidUsername {
     Character,
     #[error("must begin and end with a letter or a digit")]
     Edge,
+    #[error("must not begin with service-account-")]
+    Reserved,
 }
 
 impl Username {
@@ -28,6 +30,7 @@ impl Username {
         has_length(&name)?;
         has_plain_characters(&name)?;
         has_firm_edges(&name)?;
+        is_a_persons(&name)?;
         Ok(Self(name))
     }
 
@@ -41,6 +44,7 @@ impl Username {
             ("Ada.Lovelace-1815_x", "ada.lovelace-1815_x"),
             ("007", "007"),
             ("a__b", "a__b"),
+            ("service-accountant", "service-accountant"),
             (
                 "abcdefghijklmnopqrstuvwxyz-0123456789.ABCDEFGHIJKLMNOPQRSTUVWXYZ",
                 "abcdefghijklmnopqrstuvwxyz-0123456789.abcdefghijklmnopqrstuvwxyz",
@@ -60,6 +64,7 @@ impl Username {
             (".ada", InvalidUsername::Edge),
             ("ada-", InvalidUsername::Edge),
             ("___", InvalidUsername::Edge),
+            ("Service-Account-usher-app", InvalidUsername::Reserved),
         ],
     };
 }
@@ -84,6 +89,11 @@ fn has_plain_characters(name: &str) -> Result<(), InvalidUsername> {
 fn has_firm_edges(name: &str) -> Result<(), InvalidUsername> {
     let is_firm = |c: char| c.is_ascii_alphanumeric();
     if name.starts_with(is_firm) && name.ends_with(is_firm) { Ok(()) } else { Err(InvalidUsername::Edge) }
+}
+
+/// Keycloak gives such names to the accounts of clients (`ServiceAccountConstants.SERVICE_ACCOUNT_USER_PREFIX`).
+fn is_a_persons(name: &str) -> Result<(), InvalidUsername> {
+    if name.starts_with("service-account-") { Err(InvalidUsername::Reserved) } else { Ok(()) }
 }
 
 /// Redacted: names do not belong in logs.
