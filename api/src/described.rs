@@ -93,8 +93,11 @@ const BREAK: &str = "\\x09-\\x0d\\x85\\u2028\\u2029";
 
 /// Inside of a class. Escapes that every dialect knows; what lies beyond four digits stands for itself.
 const PROHIBITED: &str = "\\x00-\\x1f\\x7f-\\x9f<>&\"$%!#?\u{A7};*~/\\\\|\\^=\\[\\]{}()\\u00ad\\u034f\\u061c\\u115f\
-    \\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u3164\\ue000-\\uf8ff\
-    \\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\u{1BCA0}-\u{1BCA3}\u{1D173}-\u{1D17A}";
+    \\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ue000-\\uf8ff\
+    \\ufdd0-\\ufdef\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\\ufffe\\uffff\u{1BCA0}-\u{1BCA3}\u{1D173}-\u{1D17A}\
+    \u{1FFFE}\u{1FFFF}\u{2FFFE}\u{2FFFF}\u{3FFFE}\u{3FFFF}\u{4FFFE}\u{4FFFF}\u{5FFFE}\u{5FFFF}\u{6FFFE}\u{6FFFF}\
+    \u{7FFFE}\u{7FFFF}\u{8FFFE}\u{8FFFF}\u{9FFFE}\u{9FFFF}\u{AFFFE}\u{AFFFF}\u{BFFFE}\u{BFFFF}\u{CFFFE}\u{CFFFF}\
+    \u{DFFFE}\u{DFFFF}";
 
 /// A character of the last planes, tags and private ones, anywhere. Apart from the class, which programs that make texts
 /// up spell out: here are 131,072 more.

@@ -85,6 +85,10 @@ impl PersonName {
             ("مه\u{200C}Lqa", InvalidName::Invisible),
             ("A\u{FEFF}da", InvalidName::Invisible),
             ("A\u{AD}da", InvalidName::Invisible),
+            ("\u{2800}", InvalidName::Invisible),
+            ("A\u{FDD0}da", InvalidName::Invisible),
+            ("A\u{FFFE}da", InvalidName::Invisible),
+            ("A\u{1FFFF}da", InvalidName::Invisible),
             ("A\u{E0041}da", InvalidName::Invisible),
         ],
     };
@@ -111,8 +115,8 @@ fn has_no_prohibited_character(name: &str) -> Result<(), InvalidName> {
     if name.chars().any(is_prohibited) { Err(InvalidName::Character) } else { Ok(()) }
 }
 
-/// Default-ignorable and bidirectional characters, as RFC 8264 (section 9.13) refuses them: with them a name could look
-/// like another, or turn the text around it. Joiners may stand where letters join (RFC 8264, section 5.2.2).
+/// Default-ignorable and bidirectional characters, as RFC 8264 (section 9.13) refuses them, noncharacters (9.9), and the
+/// Braille pattern without a dot: with them a name could look like another, or turn the text around it. Joiners may stand where letters join (RFC 8264, section 5.2.2).
 fn has_no_invisible_character(name: &str) -> Result<(), InvalidName> {
     let characters: Vec<char> = name.chars().collect();
     let stands_well = |at: usize| !is_invisible(characters[at]) || joins(&characters, at);
@@ -130,9 +134,10 @@ fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
         | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}'
-        | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}'
+        | '\u{2800}' | '\u{FDD0}'..='\u{FDEF}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}'
         | '\u{E000}'..='\u{F8FF}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
         | '\u{E0000}'..='\u{10FFFF}')
+        || u32::from(c) & 0xFFFE == 0xFFFE
 }
 
 /// Redacted: names do not belong in logs.
