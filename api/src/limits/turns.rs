@@ -11,13 +11,16 @@ use std::{
 
 use tokio::{
     sync::{Mutex, OwnedMutexGuard},
-    time::timeout,
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::LoginName;
 
 /// More than there are places for logins, so that strangers hardly ever share one.
 const LINES: usize = 1024;
+
+/// Keycloak forgets a login a moment after it has answered it.
+const REST: Duration = Duration::from_millis(200);
 
 /// What Keycloak may take then still fits in the time for one request.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -26,19 +29,34 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// somebody else's way.
 #[derive(Debug)]
 pub(super) struct Turns {
-    lines: Vec<Arc<Mutex<()>>>,
+    /// With the end of the last turn.
+    lines: Vec<Arc<Mutex<Option<Instant>>>>,
     secret: RandomState,
     patience: Duration,
 }
 
-/// Ends the turn when dropped.
-pub type Turn = OwnedMutexGuard<()>;
+/// Ends when dropped.
+#[derive(Debug)]
+pub struct Turn(OwnedMutexGuard<Option<Instant>>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *self.0 = Some(Instant::now());
+    }
+}
 
 impl Turns {
-    /// `None` when it took too long.
+    /// Waits until the one before has ended and Keycloak has noted it; `None` when that took too long.
     pub(super) async fn take(&self, login: &LoginName) -> Option<Turn> {
         let number = usize::try_from(self.secret.hash_one(login) % LINES as u64).unwrap_or_default();
-        timeout(self.patience, Arc::clone(&self.lines[number]).lock_owned()).await.ok()
+        let turn = async {
+            let line = Arc::clone(&self.lines[number]).lock_owned().await;
+            if let Some(last) = *line {
+                sleep_until(last + REST).await;
+            }
+            Turn(line)
+        };
+        timeout(self.patience, turn).await.ok()
     }
 }
 
@@ -55,11 +73,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_same_name_waits_for_its_turn_and_not_for_ever() {
-        let turns = Turns { patience: Duration::from_millis(10), ..Turns::default() };
-        let turn = turns.take(&LoginName::of("ada")).await;
+        let hasty = Turns { patience: Duration::from_millis(10), ..Turns::default() };
+        let turn = hasty.take(&LoginName::of("ada")).await;
         assert!(turn.is_some());
-        assert!(turns.take(&LoginName::of(" ADA")).await.is_none());
+        assert!(hasty.take(&LoginName::of(" ADA")).await.is_none());
         drop(turn);
-        assert!(turns.take(&LoginName::of("ada")).await.is_some());
+        let patient = Turns { patience: PATIENCE, ..hasty };
+        assert!(timeout(REST / 4, patient.take(&LoginName::of("ada"))).await.is_err(), "right after the one before");
+        assert!(patient.take(&LoginName::of("ada")).await.is_some());
     }
 }
