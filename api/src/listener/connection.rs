@@ -21,7 +21,7 @@ use super::{
 const MAX_HEADER: usize = 128 * 1024;
 
 /// For a whole answer, however steadily it is taken. The largest is Swagger's page, of some megabytes.
-const LONGEST_ANSWER: Duration = Duration::from_secs(60);
+const LONGEST_ANSWER: Duration = Duration::from_mins(1);
 
 /// Serves requests one after the other, until either side has had enough. From `draining` on, the request that is
 /// there is the last.

@@ -94,10 +94,12 @@ impl Listener {
         let place = Arc::clone(places).acquire_owned().await.ok();
         loop {
             match self.socket.accept().await {
-                Ok((stream, peer)) => match peers.admit(peer) {
-                    Some(seat) => return (place, seat, stream, peer),
-                    None => tracing::debug!("a client has as many connections as it may"),
-                },
+                Ok((stream, peer)) => {
+                    if let Some(seat) = peers.admit(peer) {
+                        return (place, seat, stream, peer);
+                    }
+                    tracing::debug!("a client has as many connections as it may");
+                }
                 Err(error) if is_about_one(&error) => {}
                 Err(error) => {
                     // Out of file descriptors, say: others have to end first.

@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     /// Longer than any test.
-    const LONG: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::from_hours(1);
 
     fn since(stall: &Stall) -> Option<Instant> {
         stall.waiting.borrow().map(|waiting| waiting.begun)

@@ -16,7 +16,7 @@ const NOT_SET_UP: &str = "Account is not fully set up";
 /// Without `openid` Keycloak gives tokens that its own userinfo endpoint refuses, and no ID token.
 const SCOPE: &str = "openid";
 
-/// Keycloak reads no longer parameter (DefaultHttpRequest drops it) and then calls the request itself wrong. It makes
+/// Keycloak reads no longer parameter (`DefaultHttpRequest` drops it) and then calls the request itself wrong. It makes
 /// no refresh token of this size.
 const LONGEST_REFRESH_TOKEN: usize = 4000;
 
