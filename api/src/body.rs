@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequest, Request, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
 };
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
@@ -60,7 +60,7 @@ fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
 }
 
 fn no_object(body: &[u8]) -> ApiError {
-    match serde_json::from_slice::<IgnoredAny>(body) {
+    match serde_json::from_slice::<Value>(body) {
         Ok(_) => ApiError::Invalid(vec![Fault::of_all("type", "must be a JSON object")]),
         Err(error) => ApiError::Syntax(error),
     }
@@ -123,6 +123,8 @@ mod tests {
         assert!(matches!(object(b""), Err(ApiError::Syntax(_))));
         assert!(matches!(object(b"[]"), Err(ApiError::Invalid(_))));
         assert!(matches!(object(b"[1,"), Err(ApiError::Syntax(_))));
+        let deep = "[".repeat(500) + &"]".repeat(500);
+        assert!(matches!(object(deep.as_bytes()), Err(ApiError::Syntax(_))));
         assert!(matches!(object("[".repeat(1000).as_bytes()), Err(ApiError::Syntax(_))));
     }
 }
