@@ -22,7 +22,7 @@ use crate::{
         proxy::Proxy,
         rabbit::Vhost,
         reserved_port::ReservedPort,
-        set_up_pages::{PasswordForm, confirm_address, log_in_on_the_page},
+        set_up_pages::{BegunLogin, PasswordForm, confirm_address},
         stack::Stack,
         system::{PATIENCE, Plan, Registered, System},
     },
@@ -142,8 +142,8 @@ async fn the_mail_of_a_login_before_the_address_is_confirmed_tells_what_the_link
     let system = plan(realm.access(), 0).by_smtp(Stack::get().smtp_port).start().await;
     let user = register(&system, CHOSEN).await;
     system.until_complete(&user).await;
-    let page = log_in_on_the_page(realm.access(), &user.username, CHOSEN).await;
-    assert!(page.contains("You need to verify your email address"), "{page}");
+    let login = BegunLogin::with(realm.access(), &user.username, CHOSEN).await;
+    assert!(login.page.contains("You need to verify your email address"), "{}", login.page);
     tells_what_the_link_does(&mails(&user, 2).await[1]);
     system.stop().await;
 }
@@ -160,17 +160,23 @@ async fn nobody_prepares_an_account_on_the_address_of_somebody_else() {
 async fn is_kept_out(system: System) {
     let victim = register(&system, CHOSEN).await;
     system.until_complete(&victim).await;
+    let keycloak = Realm::shared();
+    let mut begun = BegunLogin::with(keycloak.access(), &victim.username, CHOSEN).await;
+    assert!(begun.page.contains("You need to verify your email address"), "{}", begun.page);
     assert_eq!(system.request_mail(&json!({ "email": victim.email })).await.status(), 202);
-    let mails = mails(&victim, 2).await;
+    // Keycloak mails too, when somebody begins to log in.
+    let mails = mails(&victim, 3).await;
     let is_set_up = |mail: &&Mail| ["Set your password for Usher", "Update Your Account"].contains(&&*mail.subject);
     let set_up = mails.iter().find(is_set_up).expect("a set-up mail");
 
     let attacker = async || system.log_in(&victim.username, CHOSEN).await.status;
     assert_eq!(attacker().await, 401, "from when the mail is there");
-    let page = log_in_on_the_page(Realm::shared().access(), &victim.username, CHOSEN).await;
-    assert!(page.contains("Invalid username or password."), "{page}");
+    let refused = BegunLogin::with(keycloak.access(), &victim.username, CHOSEN).await.page;
+    assert!(refused.contains("Invalid username or password."), "{refused}");
     let form = PasswordForm::open(set_up.link()).await;
     assert_eq!(attacker().await, 401, "the address is confirmed, and no password is set");
+    begun.reload().await;
+    assert!(!begun.is_let_in(), "{}", begun.page);
     form.send("Of.the.victim.1").await;
 
     assert_eq!(attacker().await, 401);
@@ -199,12 +205,12 @@ async fn a_set_up_mail_waits_until_the_chosen_password_is_gone() {
     let user = register(&system, CHOSEN).await;
     system.until_complete(&user).await;
     keycloak.fail_next(Endpoint::ReadUser, 1, Fault::DropBeforeEffect);
-    keycloak.fail_next(Endpoint::SetPassword, 1, Fault::status(500));
-    keycloak.fail_next(Endpoint::SetPassword, 1, Fault::DropAfterEffect);
-    let mut gate = keycloak.hold_answer(Endpoint::SetPassword);
+    keycloak.fail_next(Endpoint::DeleteUser, 1, Fault::status(500));
+    keycloak.fail_next(Endpoint::DeleteUser, 1, Fault::DropAfterEffect);
+    let mut gate = keycloak.hold_answer(Endpoint::DeleteUser);
     assert_eq!(system.request_mail(&json!({ "username": user.username })).await.status(), 202);
     gate.reached().await;
-    assert_eq!(keycloak.mails_to(&user.username).len(), 1, "only the first");
+    assert_eq!(keycloak.user_by_username(&user.username).map(|account| account.id), None, "nobody to be mailed");
     gate.release();
     let row = system.until_complete(&user).await;
     assert_eq!((row.mail_wanted, row.mail_attempts), (2, 2));
@@ -457,21 +463,24 @@ async fn a_worker_that_dies_costs_nobody_a_password() {
     }
 }
 
-/// Between the withdrawal and the mail: whoever takes over withdraws what is there, and sends the mail.
+/// While the account is made anew, and before the mail: whoever takes over finds an account without the password.
 #[tokio::test]
-async fn a_worker_that_dies_after_a_withdrawal_costs_nobody_the_mail() {
-    let keycloak = FakeKeycloak::start().await;
-    let mut system = plan(keycloak.access(), 0).hasty().workers(0).start().await;
-    let user = register(&system, CHOSEN).await;
-    let mut victim = Binary::worker().envs(system.settings()).env("CRASH_AT", "provision.mail_begun:2").start();
-    system.until_complete(&user).await;
-    assert_eq!(system.request_mail(&json!({ "username": user.username })).await.status(), 202);
-    assert!(!victim.exit().await.success(), "{}", victim.output());
-    assert_ne!(password(&keycloak, &user).as_deref(), Some(CHOSEN));
-    system.start_worker().await;
-    system.until_complete(&user).await;
-    assert_eq!(keycloak.mails_to(&user.username).len(), 2);
-    system.stop().await;
+async fn a_worker_that_dies_on_the_way_to_another_account_costs_nobody_the_mail() {
+    for point in ["provision.account_made:2", "provision.synced:2", "provision.mail_begun:2"] {
+        let keycloak = FakeKeycloak::start().await;
+        let mut system = plan(keycloak.access(), 0).hasty().workers(0).start().await;
+        let user = register(&system, CHOSEN).await;
+        let mut victim = Binary::worker().envs(system.settings()).env("CRASH_AT", point).start();
+        system.until_complete(&user).await;
+        assert_eq!(system.request_mail(&json!({ "username": user.username })).await.status(), 202);
+        assert!(!victim.exit().await.success(), "{}", victim.output());
+        system.start_worker().await;
+        system.until_complete(&user).await;
+        assert_eq!((password(&keycloak, &user), state(&system, &user).await), (None, json!("lost")), "{point}");
+        let [mail] = &keycloak.mails_to(&user.username)[..] else { panic!("one mail to the new account: {point}") };
+        assert_eq!(mail.actions, ["VERIFY_EMAIL", "UPDATE_PASSWORD"], "{point}");
+        system.stop().await;
+    }
 }
 
 /// What it kept stays sealed under an id that nobody has, until its time is over.

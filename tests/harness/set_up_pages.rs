@@ -37,19 +37,43 @@ impl PasswordForm {
     }
 }
 
-/// As a person who logs in on Keycloak's own page. Returns the page behind it.
-pub async fn log_in_on_the_page(keycloak: &KeycloakAccess, username: &str, password: &str) -> String {
-    let mut visitor = Visitor::default();
-    let query = [
-        ("client_id", keycloak.client_id.as_str()),
-        ("redirect_uri", &keycloak.redirect_uri),
-        ("response_type", "code"),
-        ("scope", "openid"),
-    ];
-    let url = format!("{}/protocol/openid-connect/auth", keycloak.issuer());
-    let page = visitor.land(visitor.http.get(url).query(&query)).await;
-    let action = attribute(&page, "id=\"kc-form-login\"", "action");
-    visitor.land(visitor.http.post(action).form(&[("username", username), ("password", password)])).await
+/// Open before a person who has logged in on Keycloak's own page.
+pub struct BegunLogin {
+    visitor: Visitor,
+    /// As it was shown last.
+    pub page: String,
+    url: String,
+}
+
+impl BegunLogin {
+    pub async fn with(keycloak: &KeycloakAccess, username: &str, password: &str) -> Self {
+        let mut visitor = Visitor::default();
+        let query = [
+            ("client_id", keycloak.client_id.as_str()),
+            ("redirect_uri", &keycloak.redirect_uri),
+            ("response_type", "code"),
+            ("scope", "openid"),
+        ];
+        let url = format!("{}/protocol/openid-connect/auth", keycloak.issuer());
+        let page = visitor.land(visitor.http.get(url).query(&query)).await;
+        let action = attribute(&page, "id=\"kc-form-login\"", "action");
+        let login = visitor.http.post(action).form(&[("username", username), ("password", password)]);
+        let answer = visitor.follow(login).await;
+        let url = answer.url().to_string();
+        Self { page: answer.text().await.expect("a page is text"), visitor, url }
+    }
+
+    /// Looks whether it goes on by now.
+    pub async fn reload(&mut self) {
+        let answer = self.visitor.follow(self.visitor.http.get(&self.url)).await;
+        self.url = answer.url().to_string();
+        self.page = answer.text().await.expect("a page is text");
+    }
+
+    /// Whether Keycloak has led back to who asked for the login, with a code to fetch tokens by.
+    pub fn is_let_in(&self) -> bool {
+        self.url.contains("code=")
+    }
 }
 
 /// As a person who chose a password before: follows the link, and says that the address is right.
@@ -77,15 +101,19 @@ impl Visitor {
         self.land(self.http.get(url)).await
     }
 
-    /// Follows wherever the answer leads, with the cookies that were handed out on the way.
     async fn land(&mut self, request: RequestBuilder) -> String {
+        self.follow(request).await.text().await.expect("a page is text")
+    }
+
+    /// Follows wherever the answer leads, with the cookies that were handed out on the way.
+    async fn follow(&mut self, request: RequestBuilder) -> Response {
         let mut answer = self.send(request).await;
         while let Some(target) = answer.headers().get(LOCATION) {
             let target = target.to_str().expect("an address is ASCII");
             let target = answer.url().join(target).expect("an address");
             answer = self.send(self.http.get(target)).await;
         }
-        answer.text().await.expect("a page is text")
+        answer
     }
 
     async fn send(&mut self, request: RequestBuilder) -> Response {

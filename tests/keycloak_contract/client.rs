@@ -62,11 +62,6 @@ impl Client {
         self.ask(self.user_request(Method::DELETE, id)).await
     }
 
-    pub(super) async fn set_password(&self, id: &str, password: &str) -> Answer {
-        let credential = json!({ "type": "password", "value": password, "temporary": false });
-        self.ask(self.user_request(Method::PUT, &format!("{id}/reset-password")).json(&credential)).await
-    }
-
     /// As the worker sends it, but for what `instead` says.
     pub(super) async fn send_mail(&self, id: &str, instead: &[(&str, Option<&str>)]) -> Answer {
         self.ask(self.mail_request(id, instead).json(&json!(["VERIFY_EMAIL", "UPDATE_PASSWORD"]))).await

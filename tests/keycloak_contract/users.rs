@@ -25,8 +25,6 @@ contract! {
     several_violations_are_listed
     a_missing_username_is_refused
     a_user_with_a_password_has_none_to_set
-    a_password_can_be_replaced
-    a_password_of_nobody_cannot_be_replaced
     a_password_that_breaks_the_policy_is_refused
     a_deleted_user_is_gone
 }
@@ -188,21 +186,6 @@ async fn a_user_with_a_password_has_none_to_set(client: Client) {
     let found = client.find(&[("username", username), ("exact", "true")]).await;
     assert_eq!(found.body[0]["requiredActions"], json!(["VERIFY_EMAIL"]), "{}", found.body);
     client.delete(&id).await;
-}
-
-async fn a_password_can_be_replaced(client: Client) {
-    let mut user = person("anna");
-    user["requiredActions"] = json!(["VERIFY_EMAIL"]);
-    user["credentials"] = json!([{ "type": "password", "value": "Correct.horse.1", "temporary": false }]);
-    let id = client.create(&user).await.id();
-    let before = client.read(&id).await.body;
-    client.set_password(&id, "Another.horse.1").await.is(204, &Value::Null);
-    assert_eq!(client.read(&id).await.body, before, "nothing else has changed");
-    client.delete(&id).await;
-}
-
-async fn a_password_of_nobody_cannot_be_replaced(client: Client) {
-    client.set_password(&unknown_id(), "Another.horse.1").await.is(404, &json!({ "error": "User not found" }));
 }
 
 async fn a_password_that_breaks_the_policy_is_refused(client: Client) {

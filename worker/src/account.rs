@@ -61,12 +61,6 @@ async fn ensure_with(
     Ok(made(id, password.is_some()))
 }
 
-/// Takes away the password that was chosen at the registration, unless the address is confirmed: until then it need not
-/// be of whoever reads the mails there, and the link of a set-up mail confirms the address before a password is set.
-pub async fn withdraw_password(keycloak: &KeycloakClient, account: Uuid) -> Result<(), KeycloakError> {
-    if keycloak.is_confirmed(account).await? { Ok(()) } else { keycloak.replace_password(account).await }
-}
-
 /// Whoever has the username; and if Keycloak said that somebody has something of ours, whoever has the address.
 async fn look_up(
     keycloak: &KeycloakClient,

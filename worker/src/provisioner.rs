@@ -172,12 +172,26 @@ impl Provisioner {
 
     async fn walk(&self, user: &ClaimedUser, keycloak: Pass<'_>, lease_end: Instant) -> Result<(), Stop> {
         self.check_budget(user)?;
-        if let Some(account) = &user.account {
-            self.check_realm(account)?;
-            return self.send_mail(user, account, Some(keycloak), lease_end).await;
+        let (account, pass) = match &user.account {
+            Some(account) => {
+                self.check_realm(account)?;
+                (account.clone(), Some(keycloak))
+            }
+            None => (self.make_account(user, keycloak, lease_end).await?, None),
+        };
+        match self.is_prepared(user, &account, lease_end).await {
+            Ok(false) => self.send_mail(user, &account, pass).await,
+            Ok(true) => {
+                let account = self.make_anew(user, &account, lease_end).await?;
+                self.send_mail(user, &account, pass).await
+            }
+            Err(failure) => {
+                if let (Some(pass), Blame::Keycloak) = (pass, failure.blame()) {
+                    pass.failed();
+                }
+                Err(failure.into())
+            }
         }
-        let account = self.make_account(user, keycloak, lease_end).await?;
-        self.send_mail(user, &account, None, lease_end).await
     }
 
     /// The attempts of runs that ended by themselves are judged when they end; these ones died.
@@ -195,20 +209,63 @@ impl Provisioner {
     }
 
     async fn make_account(&self, user: &ClaimedUser, pass: Pass<'_>, lease_end: Instant) -> Result<Account, Stop> {
-        ours_for(Step::Account, self.account_deadline, lease_end)?;
-        let began = Instant::now();
         let making = async {
             let password = self.chosen_password(user).await;
             account::ensure(&self.keycloak, user, password.as_ref()).await
         };
-        let made = timeout(self.account_deadline, making).await;
-        let made = made.unwrap_or(Err(Failure::TooSlow { step: Step::Account }));
-        metrics::stepped(Step::Account, made.is_ok(), began.elapsed());
+        let made = self.in_time(lease_end, making).await;
         match &made {
             Err(failure) if failure.blame() == Blame::Keycloak => pass.failed(),
             _ => pass.succeeded(),
         }
-        let Made { id, password } = made?;
+        let account = self.synced(user, made?).await?;
+        if user.password_waits {
+            self.erase_password(user).await;
+        }
+        Ok(account)
+    }
+
+    /// Whether somebody may have prepared the account: it has the password that was chosen at the registration, nobody
+    /// has confirmed the address, and the mail that is owed sets another password. The link in it confirms the address
+    /// before that is set, and would let in whoever chose the first one.
+    async fn is_prepared(&self, user: &ClaimedUser, account: &Account, lease_end: Instant) -> Result<bool, Failure> {
+        let is_set = account.password == Some(PasswordState::Set);
+        if !is_set || mailer::purpose(user, account) != Purpose::PasswordSetup {
+            return Ok(false);
+        }
+        let asking = async { self.keycloak.is_confirmed(account.id).await.map_err(Failure::Account) };
+        Ok(!self.in_time(lease_end, asking).await?)
+    }
+
+    /// Deletes the account and makes it anew without the password. Nothing less ends a login that has been begun with
+    /// it, on Keycloak's own page, and waits for the address to be confirmed.
+    async fn make_anew(&self, user: &ClaimedUser, account: &Account, lease_end: Instant) -> Result<Account, Stop> {
+        self.erase_password(user).await;
+        fenced(self.insist(|| provisioning::forget_account(&self.pool, user)).await?)?;
+        let without_password = ClaimedUser { account: None, password_waits: true, ..user.clone() };
+        let making = async {
+            self.keycloak.delete(account.id).await.map_err(Failure::Account)?;
+            account::ensure(&self.keycloak, &without_password, None).await
+        };
+        let made = self.in_time(lease_end, making).await?;
+        self.synced(user, made).await
+    }
+
+    /// A step at Keycloak: only while the user stays ours for all of it, and no longer than it may take.
+    async fn in_time<T>(
+        &self,
+        lease_end: Instant,
+        step: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        ours_for(Step::Account, self.account_deadline, lease_end)?;
+        let began = Instant::now();
+        let done = timeout(self.account_deadline, step).await;
+        let done = done.unwrap_or(Err(Failure::TooSlow { step: Step::Account }));
+        metrics::stepped(Step::Account, done.is_ok(), began.elapsed());
+        done
+    }
+
+    async fn synced(&self, user: &ClaimedUser, Made { id, password }: Made) -> Result<Account, Stop> {
         let account = Account { id, realm: self.keycloak.realm().to_owned(), password };
         CrashPoint::ProvisionAccountMade.pass();
         self.evidence().account_made();
@@ -217,9 +274,6 @@ impl Provisioner {
         fenced(metrics::timed("mark_synced", write).await?)?;
         CrashPoint::ProvisionSynced.pass();
         milestone(user, "synced");
-        if user.password_waits {
-            self.erase_password(user).await;
-        }
         Ok(account)
     }
 
@@ -239,23 +293,12 @@ impl Provisioner {
     }
 
     /// `keycloak` is the pass of a run that has not asked Keycloak anything yet.
-    async fn send_mail(
-        &self,
-        user: &ClaimedUser,
-        account: &Account,
-        keycloak: Option<Pass<'_>>,
-        lease_end: Instant,
-    ) -> Result<(), Stop> {
+    async fn send_mail(&self, user: &ClaimedUser, account: &Account, keycloak: Option<Pass<'_>>) -> Result<(), Stop> {
         let Ok(mail) = self.breakers.mail.enter().await else {
             return Err(Failure::MailPaused.into());
         };
         // On what the lease has beyond its longest step.
         self.mailer.turn(self.config.lease_margin).await.map_err(|wait| Failure::MailPaced { wait })?;
-        let withdrawn = self.withdraw_password(user, account, lease_end).await;
-        if withdrawn.is_err() {
-            report(&withdrawn, mail, keycloak);
-            return withdrawn.map_err(Stop::from);
-        }
         let lease_end = Instant::now() + self.config.lease;
         let write = provisioning::begin_mail(&self.pool, user, self.config.lease);
         fenced(metrics::timed("begin_mail", write).await?)?;
@@ -283,24 +326,6 @@ impl Provisioner {
             }
             Served::Lost => Err(Stop::Overtaken),
         }
-    }
-
-    /// Before a mail that sets another one. An owner who has chosen it must not be let in when somebody else, who reads
-    /// the mails, confirms the address on the way to the form.
-    async fn withdraw_password(
-        &self,
-        user: &ClaimedUser,
-        account: &Account,
-        lease_end: Instant,
-    ) -> Result<(), Failure> {
-        let is_set = account.password == Some(PasswordState::Set);
-        if !is_set || mailer::purpose(user, account) != Purpose::PasswordSetup {
-            return Ok(());
-        }
-        ours_for(Step::Account, self.account_deadline, lease_end)?;
-        let withdrawing = account::withdraw_password(&self.keycloak, account.id);
-        let withdrawn = timeout(self.account_deadline, withdrawing).await;
-        withdrawn.map_or(Err(Failure::TooSlow { step: Step::Account }), |done| done.map_err(Failure::Account))
     }
 
     async fn give_up_for_now(&self, user: &ClaimedUser, failure: &Failure) -> Result<Provisioned, StoreError> {

@@ -154,6 +154,26 @@ pub async fn mark_synced(pool: &PgPool, user: &ClaimedUser, account: &Account) -
     Ok(Fenced::from_rows(done.rows_affected()))
 }
 
+/// The account is about to be deleted and made anew, without the password that was chosen for it. Until it is, all is as
+/// before it was made: whoever goes on finds it, or none.
+pub async fn forget_account(pool: &PgPool, user: &ClaimedUser) -> Result<Fenced, StoreError> {
+    let done = within(
+        "forget an account",
+        sqlx::query!(
+            r#"
+        UPDATE users SET keycloak_id = NULL, keycloak_realm = NULL, synced_at = NULL, password_state = $3
+         WHERE id = $1 AND claim_no = $2
+        "#,
+            user.id.as_uuid(),
+            user.claim_no,
+            PasswordState::Waiting.as_str(),
+        )
+        .execute(pool),
+    )
+    .await?;
+    Ok(Fenced::from_rows(done.rows_affected()))
+}
+
 /// Records that a mail is about to be sent, and takes the whole lease anew for it.
 pub async fn begin_mail(pool: &PgPool, user: &ClaimedUser, lease: Duration) -> Result<Fenced, StoreError> {
     let done = within(

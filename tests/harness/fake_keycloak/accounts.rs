@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{
     Account, Answer, Mail,
-    rules::{account_of, is_action, password_of},
+    rules::{account_of, is_action},
 };
 
 #[derive(Default)]
@@ -73,12 +73,6 @@ impl Accounts {
         if let Some(email) = &account.email {
             self.addresses.remove(email);
         }
-        Ok(())
-    }
-
-    pub(super) fn set_password(&mut self, id: &str, body: &str) -> Result<(), Answer> {
-        let account = self.ids.get(id).and_then(|number| self.numbered.get_mut(number)).ok_or_else(not_found)?;
-        account.password = Some(password_of(body)?);
         Ok(())
     }
 

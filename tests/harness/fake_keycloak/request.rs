@@ -19,8 +19,6 @@ pub enum Endpoint {
     FindUser,
     /// `GET /admin/realms/{realm}/users/{id}`
     ReadUser,
-    /// `PUT /admin/realms/{realm}/users/{id}/reset-password`
-    SetPassword,
     /// `PUT /admin/realms/{realm}/users/{id}/execute-actions-email`
     SendMail,
     /// `PUT /admin/realms/{realm}/users/{id}/send-verify-email`
@@ -116,9 +114,6 @@ fn place(method: &Method, path: &str) -> (Endpoint, String, Option<String>) {
         ("GET", ["admin", "realms", realm, "users"]) => (Endpoint::FindUser, *realm, None),
         ("GET", ["admin", "realms", realm, "users", id]) => (Endpoint::ReadUser, *realm, Some(*id)),
         ("DELETE", ["admin", "realms", realm, "users", id]) => (Endpoint::DeleteUser, *realm, Some(*id)),
-        ("PUT", ["admin", "realms", realm, "users", id, "reset-password"]) => {
-            (Endpoint::SetPassword, *realm, Some(*id))
-        }
         ("PUT", ["admin", "realms", realm, "users", id, "execute-actions-email"]) => {
             (Endpoint::SendMail, *realm, Some(*id))
         }

@@ -65,14 +65,6 @@ pub(super) fn account_of(body: &str) -> Result<Account, Answer> {
     Ok(account)
 }
 
-/// The password in a request to set one.
-pub(super) fn password_of(body: &str) -> Result<String, Answer> {
-    let body: Value = serde_json::from_str(body).unwrap_or_default();
-    let password = body["value"].as_str().ok_or_else(|| Answer::error(400, "No password provided"))?;
-    policy(password)?;
-    Ok(password.to_owned())
-}
-
 /// Of the realm's password policy, its length.
 fn policy(password: &str) -> Result<(), Answer> {
     if password.chars().count() >= 8 {

@@ -116,7 +116,6 @@ impl Service {
             Endpoint::CreateUser => self.create_user(request),
             Endpoint::FindUser => Ok(self.find_user(request)),
             Endpoint::ReadUser => Ok(Answer::new(200).json(self.accounts().get(id)?.representation())),
-            Endpoint::SetPassword => self.accounts().set_password(id, &request.body).map(|()| Answer::new(204)),
             Endpoint::SendMail => self.send_mail(id, request, serde_json::from_str(&request.body).unwrap_or_default()),
             Endpoint::SendVerification => self.send_mail(id, request, vec!["VERIFY_EMAIL".to_owned()]),
             Endpoint::ActionLink => self.action_link(request),

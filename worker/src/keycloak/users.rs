@@ -162,20 +162,21 @@ impl KeycloakClient {
         Ok(user.email_verified)
     }
 
-    /// Gives the account a password that nobody knows in place of the one that it has. A login takes as long as before.
-    pub async fn replace_password(&self, account: Uuid) -> Result<(), KeycloakError> {
-        // Of every class that a policy may ask for, and as long as the longest that all take.
-        let nobodys = format!("Aa1.{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    /// Deletes the account. One that is gone already is as good.
+    pub async fn delete(&self, account: Uuid) -> Result<(), KeycloakError> {
         let question = Question {
-            doing: "replace a password",
-            method: Method::PUT,
-            path: &["users", &account.to_string(), "reset-password"],
+            doing: "delete the user",
+            method: Method::DELETE,
+            path: &["users", &account.to_string()],
             query: &[],
-            body: Some(json!({ "type": "password", "value": nobodys[..64], "temporary": false })),
+            body: None,
             timeout: None,
             patience: Patience::Always,
         };
-        self.ask(&question).await.map(drop)
+        match self.ask(&question).await {
+            Ok(_) | Err(KeycloakError::UserMissing { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Has Keycloak send the mail while we wait; success says that its mail server took it.

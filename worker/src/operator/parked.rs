@@ -139,7 +139,7 @@ impl ReplayArguments {
         }
         let tidied = parked_queue::tidy(&access.broker, &pool).await;
         self.format.print(&lines, "nobody is replayed")?;
-        tidied.map(drop).context("usher.parked may still speak of them; later, usher-worker parked tidy")?;
+        tidied.map(drop).context("the queue usher.parked may still speak of them; later, usher-worker parked tidy")?;
         ensure!(lines.iter().all(|line| line.outcome != Outcome::Leased), "a worker has the user: try again later");
         Ok(())
     }
