@@ -297,7 +297,7 @@ async fn dump(system: &System) -> String {
 /// `state` is what must be there instead. Bytes are dumped in hexadecimal.
 async fn is_not_in_postgresql(system: &System, state: &str) {
     let dump = dump(system).await.to_lowercase();
-    let in_hex: String = CHOSEN.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let in_hex = CHOSEN.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     for password in [&CHOSEN.to_lowercase(), &in_hex] {
         assert!(dump.contains(&format!("\"{state}\"")) && !dump.contains(password), "{dump}");
     }
