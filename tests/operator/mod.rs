@@ -2,6 +2,8 @@
 
 mod dead;
 mod parked;
+mod status;
+mod users;
 
 use serde_json::{Value, json};
 

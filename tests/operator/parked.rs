@@ -13,6 +13,7 @@ use crate::{
         system::{PATIENCE, Registered, System},
     },
     relay::assert_conforms,
+    topology,
 };
 
 async fn until_told(probe: &Probe, number: u32) {
@@ -105,6 +106,7 @@ async fn a_replayed_user_is_on_the_way_at_once_and_out_of_the_queue() {
     let keycloak = FakeKeycloak::start().await;
     let system = by_events(&keycloak).await;
     let probe = system.vhost.probe().await;
+    topology::declare_on(&system.vhost).await;
     probe.declare_queue("own", &json!({})).await;
     probe.bind("own", "usher.events", "user.replayed").await;
     let (ada, stranger) = park(&system, &keycloak, "ada").await;

@@ -5,6 +5,8 @@
 pub mod bell;
 pub mod census;
 pub mod durability;
+pub mod funnel;
+pub mod hold;
 pub mod idempotency_keys;
 pub mod mail_requests;
 pub mod outbox;

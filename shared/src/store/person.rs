@@ -34,7 +34,36 @@ impl Person {
     }
 }
 
-pub async fn find(pool: &PgPool, id: UserId) -> Result<Option<Person>, StoreError> {
+/// How an operator names a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    Id(UserId),
+    Username(String),
+    Email(String),
+}
+
+impl From<&str> for Named {
+    fn from(name: &str) -> Self {
+        match Uuid::parse_str(name) {
+            Ok(id) => Self::Id(id.into()),
+            Err(_) if name.contains('@') => Self::Email(name.to_ascii_lowercase()),
+            Err(_) => Self::Username(name.to_ascii_lowercase()),
+        }
+    }
+}
+
+impl From<UserId> for Named {
+    fn from(id: UserId) -> Self {
+        Self::Id(id)
+    }
+}
+
+pub async fn find(pool: &PgPool, name: impl Into<Named>) -> Result<Option<Person>, StoreError> {
+    let (id, username, email) = match name.into() {
+        Named::Id(id) => (Some(id.as_uuid()), None, None),
+        Named::Username(username) => (None, Some(username), None),
+        Named::Email(email) => (None, None, Some(email)),
+    };
     let row = within(
         "look a person up",
         sqlx::query!(
@@ -43,9 +72,11 @@ pub async fn find(pool: &PgPool, id: UserId) -> Result<Option<Person>, StoreErro
                parked_reason, password_state, attempts, next_attempt_at, last_error, keycloak_id, keycloak_realm,
                mail_wanted, mail_served, mail_attempts,
                CASE WHEN leased_until >= now() THEN leased_until END AS leased_until
-          FROM users WHERE id = $1
+          FROM users WHERE id = $1 OR username = $2 OR lower(email) = $3
         "#,
-            id.as_uuid(),
+            id,
+            username,
+            email,
         )
         .fetch_optional(pool),
     )

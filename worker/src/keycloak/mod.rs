@@ -1,7 +1,8 @@
 //! Keycloak's Admin REST API, as far as Usher needs it.
 //!
-//! [`users`] and [`action_link`] say what can be asked ([`unset_password`]: of a new account), [`client`] how a question is put, [`token`] as whom, [`error`] what can go wrong.
+//! [`users`], [`account`] and [`action_link`] say what can be asked ([`unset_password`]: of a new account), [`client`] how a question is put, [`token`] as whom, [`error`] what can go wrong.
 
+pub mod account;
 pub mod action_link;
 pub mod client;
 pub mod error;

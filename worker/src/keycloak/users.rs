@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use reqwest::{Method, header::LOCATION};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -20,9 +21,11 @@ use super::{
 #[serde(rename_all = "camelCase")]
 pub struct FoundAccount {
     pub id: Uuid,
-    username: String,
+    pub username: String,
     #[serde(default)]
-    email: Option<String>,
+    pub email: Option<String>,
+    #[serde(default)]
+    pub email_verified: bool,
     #[serde(default)]
     created_timestamp: Option<i64>,
     #[serde(default)]
@@ -33,22 +36,22 @@ impl FoundAccount {
     /// Whether we made it: same username, same address, and created with the very millisecond of our row, which
     /// Keycloak keeps on create and never changes.
     pub fn is_of(&self, user: &ClaimedUser) -> bool {
-        self.username == user.username
-            && self.email.as_deref() == Some(&user.email.to_ascii_lowercase())
-            && self.created_timestamp == Some(user.created_at.timestamp_millis())
+        self.username == user.username && self.has_email(&user.email) && self.was_made_with(user.created_at)
+    }
+
+    pub fn has_email(&self, email: &str) -> bool {
+        self.email.as_deref() == Some(&email.to_ascii_lowercase())
+    }
+
+    /// Whether it bears the millisecond of this registration.
+    pub fn was_made_with(&self, registered_at: DateTime<Utc>) -> bool {
+        self.created_timestamp == Some(registered_at.timestamp_millis())
     }
 
     /// Whether it was made with a password: it asks for none.
     pub fn has_password(&self) -> bool {
         !self.required_actions.iter().any(|action| action == UPDATE_PASSWORD)
     }
-}
-
-/// A user, as far as it tells whether the address is known to be the user's own.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Confirmation {
-    email_verified: bool,
 }
 
 /// What a mail's link is for.
@@ -143,40 +146,6 @@ impl KeycloakClient {
         let found: Vec<FoundAccount> =
             self.ask(&question).await?.json().await.map_err(|_| KeycloakError::Unreadable { doing })?;
         Ok(found.into_iter().next())
-    }
-
-    /// Whether somebody has followed a mail to the address.
-    pub async fn is_confirmed(&self, account: Uuid) -> Result<bool, KeycloakError> {
-        let doing = "look whether the address is confirmed";
-        let question = Question {
-            doing,
-            method: Method::GET,
-            path: &["users", &account.to_string()],
-            query: &[],
-            body: None,
-            timeout: None,
-            patience: Patience::Always,
-        };
-        let user: Confirmation =
-            self.ask(&question).await?.json().await.map_err(|_| KeycloakError::Unreadable { doing })?;
-        Ok(user.email_verified)
-    }
-
-    /// Deletes the account. One that is gone already is as good.
-    pub async fn delete(&self, account: Uuid) -> Result<(), KeycloakError> {
-        let question = Question {
-            doing: "delete the user",
-            method: Method::DELETE,
-            path: &["users", &account.to_string()],
-            query: &[],
-            body: None,
-            timeout: None,
-            patience: Patience::Always,
-        };
-        match self.ask(&question).await {
-            Ok(_) | Err(KeycloakError::UserMissing { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 
     /// Has Keycloak send the mail while we wait; success says that its mail server took it.

@@ -28,8 +28,8 @@ pub struct Format {
 }
 
 impl Format {
-    /// Prints lines side by side, or says `none` when there are none.
-    pub fn print<L: Line>(self, lines: &[L], none: &str) -> anyhow::Result<()> {
+    /// Prints lines side by side, or says `none` when there are none. Says whether somebody reads it.
+    pub fn print<L: Line>(self, lines: &[L], none: &str) -> anyhow::Result<bool> {
         match (self.json, lines) {
             (true, lines) => write(&json(lines)?),
             (false, []) => write(&format!("{none}\n")),
@@ -37,8 +37,8 @@ impl Format {
         }
     }
 
-    /// Prints one thing, a field on each line.
-    pub fn print_one<L: Line>(self, one: &L) -> anyhow::Result<()> {
+    /// Prints one thing, a field on each line. Says whether somebody reads it.
+    pub fn print_one<L: Line>(self, one: &L) -> anyhow::Result<bool> {
         if self.json {
             return write(&json(std::slice::from_ref(one))?);
         }
@@ -72,11 +72,12 @@ fn printable(cell: &str) -> String {
     cell.replace(char::is_control, " ")
 }
 
-pub(super) fn write(text: &str) -> anyhow::Result<()> {
+/// Says whether somebody reads it.
+pub(super) fn write(text: &str) -> anyhow::Result<bool> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("the answer could not be written"),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true).context("the answer could not be written"),
     }
 }
 

@@ -38,6 +38,7 @@ impl Command {
         let (text, lifespan) = environment.finish(text)?;
         let variables = Variables::sample(&text.product, lifespan);
         let files = preview::write(&text.templates, template, &variables, locale.as_deref(), &folder)?;
-        answer::write(&files.iter().fold(String::new(), |text, file| text + &format!("{}\n", file.display())))
+        let text = files.iter().fold(String::new(), |text, file| text + &format!("{}\n", file.display()));
+        answer::write(&text).map(drop)
     }
 }

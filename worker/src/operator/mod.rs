@@ -7,10 +7,14 @@
 pub mod answer;
 pub mod audit;
 pub mod dead;
+pub mod link;
 pub mod mail;
+mod own;
 pub mod parked;
 pub mod parked_queue;
 pub mod person;
+pub mod status;
+pub mod users;
 
 use std::process::ExitCode;
 
@@ -26,6 +30,11 @@ pub const EXIT_NOT_FOUND: u8 = 67;
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Where everybody is on the way: counts, ages, causes
+    Status(status::Status),
+    /// One person, by id, username or address
+    #[command(subcommand)]
+    Users(users::Command),
     /// Users who were given up, and giving them back
     #[command(subcommand)]
     Parked(parked::Command),
@@ -42,10 +51,17 @@ pub enum Command {
 #[error("there is no such user")]
 pub struct NoSuchUser;
 
+/// The same in Keycloak.
+#[derive(Debug, thiserror::Error)]
+#[error("Keycloak has no such account")]
+pub struct NoSuchAccount;
+
 impl Command {
     #[tokio::main(flavor = "current_thread")]
     pub async fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::Status(status) => status.run().await,
+            Self::Users(command) => command.run().await,
             Self::Parked(command) => command.run().await,
             Self::Dead(command) => command.run().await,
             Self::Mail(command) => command.run(),
@@ -57,7 +73,7 @@ impl Command {
 pub fn exit_code(fault: &anyhow::Error) -> ExitCode {
     if fault.is::<ConfigError>() {
         ExitCode::from(EXIT_USAGE)
-    } else if fault.is::<NoSuchUser>() {
+    } else if fault.is::<NoSuchUser>() || fault.is::<NoSuchAccount>() {
         ExitCode::from(EXIT_NOT_FOUND)
     } else {
         ExitCode::FAILURE

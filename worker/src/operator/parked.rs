@@ -23,8 +23,10 @@ use super::{
     NoSuchUser,
     answer::{Format, Line, age, or_dash, remark},
     audit::Audit,
-    connect, parked_queue,
-    person::PersonLine,
+    connect,
+    link::Link,
+    parked_queue,
+    users::One,
 };
 use crate::{
     broker::topology::PARKED,
@@ -38,6 +40,11 @@ pub enum Command {
     List(List),
     /// Show all that is known of one user, personal data included
     Show(Show),
+    /// Make an account that is in Keycloak already a parked user's own
+    ///
+    /// For a conflict whose account belongs to the very person who registered: it has the same address, confirmed. Both are
+    /// shown; with --yes they are linked, the user counts as synced, and no mail is owed.
+    Link(Link),
     /// Have users tried again
     ///
     /// A replayed user is on the way at once, with the whole budget of attempts, and is parked again if nothing has
@@ -96,6 +103,7 @@ impl Command {
         match self {
             Self::List(list) => list.run().await,
             Self::Show(show) => show.run().await,
+            Self::Link(link) => link.run().await,
             Self::Replay(replay) => replay.run().await,
             Self::Tidy(format) => tidy(format).await,
         }
@@ -119,12 +127,7 @@ impl List {
 
 impl Show {
     async fn run(self) -> anyhow::Result<()> {
-        let access = DatabaseAccess::read(Environment::of_process())?;
-        let pool = connect(&access.database)?;
-        let audit = Audit::begin("parked.show", &self.id.to_string(), &access.telemetry)?;
-        let person = person::find(&pool, self.id.into()).await?.ok_or(NoSuchUser)?;
-        audit.user(person.id, "shown");
-        self.format.print_one(&PersonLine::from(person))
+        One::new(self.id.to_string(), self.format).show("parked.show").await
     }
 }
 
@@ -139,7 +142,9 @@ impl ReplayArguments {
         }
         let tidied = parked_queue::tidy(&access.broker, &pool).await;
         self.format.print(&lines, "nobody is replayed")?;
-        tidied.map(drop).context("the queue usher.parked may still speak of them; later, usher-worker parked tidy")?;
+        tidied
+            .map(drop)
+            .context("their messages may still lie in the queue of the parked: later, usher-worker parked tidy")?;
         ensure!(lines.iter().all(|line| line.outcome != Outcome::Leased), "a worker has the user: try again later");
         Ok(())
     }
@@ -182,7 +187,7 @@ async fn tidy(format: Format) -> anyhow::Result<()> {
     let audit = Audit::begin("parked.tidy", PARKED, &access.telemetry)?;
     let tidied = parked_queue::tidy(&access.broker, &pool).await?;
     audit.done(&format!("{} messages taken out", tidied.removed));
-    format.print_one(&tidied)
+    format.print_one(&tidied).map(drop)
 }
 
 /// `parked list`
