@@ -233,8 +233,8 @@ impl Provisioner {
         if !is_set || mailer::purpose(user, account) != Purpose::PasswordSetup {
             return Ok(false);
         }
-        let asking = async { self.keycloak.is_confirmed(account.id).await.map_err(Failure::Account) };
-        Ok(!self.in_time(lease_end, asking).await?)
+        let reading = async { self.keycloak.read(account.id).await.map_err(Failure::Account) };
+        Ok(self.in_time(lease_end, reading).await?.is_untouched(user))
     }
 
     /// Deletes the account and makes it anew without the password. Nothing less ends a login that has been begun with

@@ -20,12 +20,11 @@ impl KeycloakClient {
         }
     }
 
-    /// Whether somebody has followed a mail to the address.
-    pub async fn is_confirmed(&self, id: Uuid) -> Result<bool, KeycloakError> {
-        let doing = "look whether the address is confirmed";
+    /// The account, which is there as far as we know.
+    pub async fn read(&self, id: Uuid) -> Result<FoundAccount, KeycloakError> {
+        let doing = "read an account";
         let answer = self.ask_about(doing, Method::GET, id, None).await?;
-        let found: FoundAccount = answer.json().await.map_err(|_| KeycloakError::Unreadable { doing })?;
-        Ok(found.email_verified)
+        answer.json().await.map_err(|_| KeycloakError::Unreadable { doing })
     }
 
     /// An account that is gone already is as good.

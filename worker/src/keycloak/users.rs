@@ -29,6 +29,8 @@ pub struct FoundAccount {
     #[serde(default)]
     created_timestamp: Option<i64>,
     #[serde(default)]
+    enabled: bool,
+    #[serde(default)]
     required_actions: Vec<String>,
 }
 
@@ -46,6 +48,12 @@ impl FoundAccount {
     /// Whether it bears the millisecond of this registration.
     pub fn was_made_with(&self, registered_at: DateTime<Utc>) -> bool {
         self.created_timestamp == Some(registered_at.timestamp_millis())
+    }
+
+    /// Whether it is still as it was made: nobody has confirmed the address or changed it since, and nobody disabled it.
+    pub fn is_untouched(&self, user: &ClaimedUser) -> bool {
+        let asks_for_the_address = self.required_actions.iter().any(|action| action == VERIFY_EMAIL);
+        self.is_of(user) && self.enabled && !self.email_verified && asks_for_the_address
     }
 
     /// Whether it was made with a password: it asks for none.
