@@ -2,14 +2,14 @@
 //! by the script that the Dockerfile uses too.
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
-    process::Stdio,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
+use tokio::process::Command;
 
-use crate::{logs, stack::Stack};
+use crate::{programs, stack::Stack};
 
 const JAR: &str = "usher-action-link.jar";
 const LOG: &str = "action-link-build";
@@ -32,20 +32,9 @@ pub(crate) async fn install(stack: &Stack, keycloak: &Path) -> Result<()> {
 /// By whoever called, not by the services' account, which need not be able to read the checkout.
 async fn compile(stack: &Stack, keycloak: &Path) -> Result<PathBuf> {
     let jar = stack.state.join("cache").join(JAR);
-    let log = File::create(stack.log_file(LOG))?;
-    let status = tokio::process::Command::new("sh")
-        .arg(directory(stack).join("build.sh"))
-        .args([keycloak, &jar])
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .kill_on_drop(true)
-        .status()
-        .await
-        .context("cannot run sh")?;
-    if !status.success() {
-        bail!("Keycloak's provider of action links does not compile\n{}", logs::tail(stack, LOG, 0));
-    }
+    let build = directory(stack).join("build.sh");
+    let compiled = programs::run(stack, LOG, Command::new("sh").arg(build).args([keycloak, &jar])).await;
+    compiled.context("Keycloak's provider of action links does not compile")?;
     Ok(jar)
 }
 

@@ -3,16 +3,16 @@
 //! `tests/conformance/requirements.txt` names.
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
     process::Stdio,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use tokio::process::Command;
 
 use crate::{
-    logs, programs,
+    programs,
     progress::{Board, Line},
     stack::Stack,
 };
@@ -65,21 +65,8 @@ fn is_there(stack: &Stack) -> bool {
 
 async fn make_environment(stack: &Stack, line: &Line, requirements: &Path) -> Result<()> {
     line.step("fetching schemathesis and kubernetes-validate from the Python package index (a quarter of a minute)");
-    let home = home(stack).display().to_string();
-    let requirements = requirements.display().to_string();
-    let log = File::create(stack.log_file(LOG))?;
-    run(stack, "python3", &["-m", "venv", "--clear", &home], &log).await?;
-    let quiet = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    let exactly = ["--no-deps", "--requirement", &requirements];
-    run(stack, &format!("{home}/bin/python"), &[&quiet[..], &exactly].concat(), &log).await
-}
-
-async fn run(stack: &Stack, program: &str, arguments: &[&str], log: &File) -> Result<()> {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?).kill_on_drop(true);
-    let status = command.status().await.with_context(|| format!("cannot run {program}"))?;
-    if !status.success() {
-        bail!("schemathesis and kubernetes-validate could not be installed\n{}", logs::tail(stack, LOG, 0));
-    }
-    Ok(())
+    let home = home(stack);
+    programs::run(stack, LOG, Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home)).await?;
+    let fetch = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"];
+    programs::run(stack, LOG, Command::new(home.join("bin/python")).args(fetch).arg(requirements)).await
 }

@@ -1,11 +1,15 @@
-//! Where the programs of the stack lie on this machine.
+//! Where the programs of the stack lie on this machine, and how one is run that installs another.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
+    process::Stdio,
 };
 
-use crate::stack::Stack;
+use anyhow::{Context as _, Result, bail};
+use tokio::process::Command;
+
+use crate::{logs, stack::Stack};
 
 /// Debian keeps PostgreSQL's server programs out of PATH, one directory for each major version: the newest is taken.
 pub(crate) fn postgres() -> Option<PathBuf> {
@@ -31,4 +35,17 @@ pub(crate) fn javac(stack: &Stack) -> Option<PathBuf> {
 
 pub(crate) fn in_path(stack: &Stack, name: &str) -> Option<PathBuf> {
     std::env::split_paths(&stack.settings.path).map(|it| it.join(name)).find(|it| it.is_file())
+}
+
+/// Runs it to its end, with what it says appended to the log `name`, whose last lines a failure quotes.
+pub(crate) async fn run(stack: &Stack, name: &str, command: &mut Command) -> Result<()> {
+    let log = File::options().create(true).append(true).open(stack.log_file(name))?;
+    let begin = log.metadata()?.len();
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+    let program = command.as_std().get_program().display().to_string();
+    let status = command.status().await.with_context(|| format!("cannot run {program}"))?;
+    if !status.success() {
+        bail!("{program} failed ({status})\n{}", logs::tail(stack, name, begin));
+    }
+    Ok(())
 }

@@ -3,17 +3,13 @@
 //! Debian's package is unpacked into the cache instead of installed, for the two programs in it: installed, it would start
 //! a Prometheus of the system.
 
-use std::{
-    fs::{self, File},
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::{fs, path::PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use tokio::process::Command;
 
 use crate::{
-    logs, programs,
+    programs,
     progress::{Board, Line},
     stack::Stack,
 };
@@ -37,7 +33,10 @@ pub(crate) async fn install(stack: &Stack, board: &Board) -> Result<()> {
         line.unchanged("promtool is there");
         return Ok(());
     }
-    unpack(stack, &line).await.inspect_err(|_| line.failed())?;
+    unpack(stack, &line)
+        .await
+        .inspect_err(|_| line.failed())
+        .context("run apt-get update, or install prometheus by this system's own means")?;
     line.done("promtool is unpacked");
     Ok(())
 }
@@ -49,25 +48,11 @@ async fn unpack(stack: &Stack, line: &Line) -> Result<()> {
         fs::remove_dir_all(&unfinished)?;
     }
     fs::create_dir_all(&unfinished)?;
-    let log = File::create(stack.log_file(LOG))?;
-    run(stack, "apt-get", &["download", "prometheus"], &unfinished, &log).await?;
+    let download = ["download", "prometheus"];
+    programs::run(stack, LOG, Command::new("apt-get").args(download).current_dir(&unfinished)).await?;
     let package = fs::read_dir(&unfinished)?.flatten().next().context("apt-get downloaded nothing")?.path();
-    run(stack, "dpkg-deb", &["--extract", &package.display().to_string(), "."], &unfinished, &log).await?;
+    programs::run(stack, LOG, Command::new("dpkg-deb").arg("--extract").args([&package, &unfinished])).await?;
     fs::remove_file(package)?;
     // In place when complete: what was begun and not finished is begun again.
     fs::rename(unfinished, home(stack)).context("cannot move prometheus into place")
-}
-
-async fn run(stack: &Stack, program: &str, arguments: &[&str], directory: &Path, log: &File) -> Result<()> {
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir(directory).stdin(Stdio::null()).kill_on_drop(true);
-    command.stdout(log.try_clone()?).stderr(log.try_clone()?);
-    let status = command.status().await.with_context(|| format!("cannot run {program}"))?;
-    if !status.success() {
-        bail!(
-            "prometheus could not be unpacked\n{}\nRun apt-get update, or install prometheus by this system's own means",
-            logs::tail(stack, LOG, 0)
-        );
-    }
-    Ok(())
 }
