@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use sqlx::Executor as _;
+use shared::store::outbox;
+use sqlx::{Executor as _, PgPool, postgres::PgPoolOptions};
 use uuid::Uuid;
 
 use crate::{
     harness::{
+        database::Database,
         eventually::eventually,
         fake_keycloak::FakeKeycloak,
         proxy::Proxy,
@@ -60,6 +62,10 @@ async fn until_all_published(system: &System) {
 
 /// An event whose cause this test does not need.
 async fn insert_event(system: &System, event_type: &str) -> Uuid {
+    insert_event_on(system.pool(), event_type).await
+}
+
+async fn insert_event_on(pool: &PgPool, event_type: &str) -> Uuid {
     let (event, user) = (Uuid::now_v7(), Uuid::now_v7());
     let data = json!({ "version": 1, "userId": user, "cause": "conflict" });
     sqlx::query("INSERT INTO outbox (event_id, event_type, user_id, data) VALUES ($1, $2, $3, $4)")
@@ -67,7 +73,7 @@ async fn insert_event(system: &System, event_type: &str) -> Uuid {
         .bind(event_type)
         .bind(user)
         .bind(data)
-        .execute(system.pool())
+        .execute(pool)
         .await
         .expect("an event can be inserted");
     event
@@ -375,4 +381,27 @@ pub(crate) fn assert_conforms(message: &Message, event_type: &str) {
         let faults: Vec<_> = schema.iter_errors(&instance).map(|fault| fault.to_string()).collect();
         assert!(faults.is_empty(), "{event_type}, {part}: {faults:?} in {instance}");
     }
+}
+
+/// The database hangs just when a claim opens its transaction, and whoever claimed gives up waiting. The session that it
+/// was opened on is used again, and what is written there must be committed.
+#[tokio::test]
+async fn a_claim_that_is_given_up_leaves_no_session_in_a_transaction() {
+    let database = Database::create().await;
+    let line = Proxy::start(&database.url()).await;
+    // Not asked before it is used: the first thing to meet the hanging server is the BEGIN.
+    let options = PgPoolOptions::new().max_connections(1).test_before_acquire(false);
+    let pool = options.connect(&line.url()).await.expect("the server is there");
+    eventually("the session rests", PATIENCE, async || pool.num_idle() == 1).await;
+    line.stall();
+    tokio::select! {
+        _ = outbox::claim(&pool, 10, 0) => panic!("nothing was answered"),
+        () = eventually("the claim has the session", PATIENCE, async || pool.num_idle() == 0) => {}
+    }
+    line.restore().await;
+
+    insert_event_on(&pool, "user.created").await;
+    let written = "SELECT count(*) FROM outbox";
+    let written: i64 = sqlx::query_scalar(written).fetch_one(database.pool()).await.expect("a count");
+    assert_eq!(written, 1, "others do not see what was written");
 }

@@ -20,12 +20,12 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    Executor as _, PgConnection, PgPool, Row as _,
+    Executor as _, PgConnection, PgPool, PgTransaction, Row as _,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use trust::Trust;
 
@@ -71,6 +71,20 @@ async fn within<T>(doing: &'static str, answer: impl Future<Output = sqlx::Resul
         Ok(answer) => answer.map_err(query(doing)),
         Err(_) => Err(StoreError::Timeout { doing }),
     }
+}
+
+/// Begins a transaction, and waits for it no longer than for any statement.
+///
+/// It begins by itself, so that whoever gives up waiting does not cut it off: the session would go back into the pool in
+/// a transaction that sqlx knows nothing of, and what is written there next would look committed and be rolled back.
+async fn begin(
+    doing: &'static str,
+    pool: &PgPool,
+    statement: &'static str,
+) -> Result<PgTransaction<'static>, StoreError> {
+    let pool = pool.clone();
+    let begun = TaskTracker::new().spawn(async move { pool.begin_with(statement).await });
+    within(doing, async { begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)) }).await
 }
 
 /// Longer than any statement may take on the server.
@@ -140,12 +154,11 @@ async fn may_write(connection: &mut PgConnection) -> sqlx::Result<bool> {
 
 /// Runs the migrations that are missing. Any number of processes may do it at once: an advisory lock lines them up.
 pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
-    let mut connection = within("connect to the database", pool.acquire()).await?;
+    // Not back into the pool, however this ends: the limit is lifted on this one.
+    let mut connection = within("connect to the database", pool.acquire()).await?.detach();
     // An index over many rows takes longer than a query may.
     within("lift the statement timeout", connection.execute("SET statement_timeout = 0")).await?;
-    MIGRATOR.run(&mut *connection).await?;
-    // Not back into the pool: the limit is lifted on this one.
-    connection.detach();
+    MIGRATOR.run(&mut connection).await?;
     Ok(())
 }
 

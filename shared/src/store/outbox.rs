@@ -13,7 +13,7 @@ use std::{
 
 use sqlx::{PgPool, PgTransaction, types::Json};
 
-use super::{StoreError, within};
+use super::{StoreError, begin, within};
 use crate::{crash_point::CrashPoint, event::OutboxEvent, trace_context::TraceContext};
 
 /// A batch of events that this process alone has, until [`Claim::settle`] or until it is dropped.
@@ -34,8 +34,7 @@ pub struct Refused {
 /// Takes up to `limit` events whose time has come, in the order of their rows, beyond the row `low`.
 pub async fn claim(pool: &PgPool, limit: i64, low: i64) -> Result<Claim, StoreError> {
     // Relaxed here and nowhere else: a delete that a crash forgets is a hint published twice, which harms nobody.
-    let begin = pool.begin_with("BEGIN; SET LOCAL synchronous_commit = off");
-    let mut tx = within("open the relay's transaction", begin).await?;
+    let mut tx = begin("open the relay's transaction", pool, "BEGIN; SET LOCAL synchronous_commit = off").await?;
     // MATERIALIZED is a fence: the planner must not run the locking part more than once.
     let mut rows = within(
         "claim events",
