@@ -3,21 +3,26 @@
 use std::{sync::Arc, time::Duration};
 
 use checker::Client;
+use lapin::BasicProperties;
 use serde_json::json;
+use shared::store::{self, SessionLimits};
 use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::{task::JoinSet, time::interval};
 
-use crate::harness::{
-    auth::Answer,
-    database::Database,
-    eventually::{eventually, promptly},
-    fake_keycloak::FakeKeycloak,
-    http,
-    own_name::own_name,
-    process::{Binary, Process},
-    proxy::Proxy,
-    rabbit::Vhost,
-    system::{PATIENCE, Plan, System},
+use crate::{
+    harness::{
+        auth::Answer,
+        database::Database,
+        eventually::{eventually, promptly},
+        fake_keycloak::FakeKeycloak,
+        http,
+        own_name::own_name,
+        process::{Binary, Process},
+        proxy::Proxy,
+        rabbit::Vhost,
+        system::{PATIENCE, Plan, System},
+    },
+    topology,
 };
 
 /// An api that reaches its database through a line of ours; the test has its own.
@@ -101,21 +106,21 @@ async fn an_api_that_starts_without_a_database_serves_once_it_is_there() {
 
 /// As a provider does when the disk is full, or an operator for a switch-over: every session that begins from now on may
 /// only read.
-async fn may_only_be_read(system: &System) {
-    alter(system, "SET default_transaction_read_only = on").await;
+async fn may_only_be_read(database: &Database) {
+    alter(database, "SET default_transaction_read_only = on").await;
     let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    system.pool().execute(others).await.expect("sessions can be ended");
+    database.pool().execute(others).await.expect("sessions can be ended");
 }
 
 /// For every session that begins from now on.
-async fn may_be_written_again(system: &System) {
-    alter(system, "RESET default_transaction_read_only").await;
+async fn may_be_written_again(database: &Database) {
+    alter(database, "RESET default_transaction_read_only").await;
 }
 
-async fn alter(system: &System, setting: &str) {
-    let statement = format!("ALTER DATABASE {} {setting}", system.database.name());
-    let mut transaction = system.pool().begin_with("BEGIN READ WRITE").await.expect("a transaction");
+async fn alter(database: &Database, setting: &str) {
+    let statement = format!("ALTER DATABASE {} {setting}", database.name());
+    let mut transaction = database.pool().begin_with("BEGIN READ WRITE").await.expect("a transaction");
     transaction.execute(AssertSqlSafe(statement)).await.expect("a setting can be changed");
     transaction.commit().await.expect("a setting can be changed");
 }
@@ -124,7 +129,7 @@ async fn alter(system: &System, setting: &str) {
 async fn a_database_that_may_only_be_read() {
     let (system, _proxy, _api) = api_by_way_of_a_proxy().await;
     let user = system.register().await;
-    may_only_be_read(&system).await;
+    may_only_be_read(&system.database).await;
 
     for attempt in 0..6 {
         is_unavailable(&register(&system, &format!("ada{attempt}")).await);
@@ -134,7 +139,7 @@ async fn a_database_that_may_only_be_read() {
     let status = http::client().get(format!("{}/users/{}/status", system.api_url(), user.id));
     assert_eq!(Answer::of(status).await.status, 200, "what only reads goes on");
 
-    may_be_written_again(&system).await;
+    may_be_written_again(&system.database).await;
     until_it_heals(&system).await;
 }
 
@@ -143,10 +148,51 @@ async fn a_worker_that_met_a_database_that_may_only_be_read() {
     let keycloak = FakeKeycloak::start().await;
     let system = Plan::on(keycloak.access()).workers(0).start().await;
     let user = system.register().await;
-    may_only_be_read(&system).await;
+    may_only_be_read(&system.database).await;
     let worker = Binary::worker().arg("run").envs(system.settings()).start();
     worker.until_output_has("read-only transaction").await;
-    may_be_written_again(&system).await;
+    may_be_written_again(&system.database).await;
+    system.until_complete(&user).await;
+}
+
+#[tokio::test]
+async fn who_asks_whether_a_database_may_be_written_is_told_so() {
+    let database = Database::create().await;
+    let pool = store::connect(&database.url().into(), 2, SessionLimits::WORKER, "test").expect("an address");
+    assert!(store::may_be_written(&pool).await.expect("an answer"));
+    may_only_be_read(&database).await;
+    // The first to ask may find that its session was ended.
+    eventually("no", PATIENCE, async || store::may_be_written(&pool).await.is_ok_and(|may| !may)).await;
+    for _ in 0..3 {
+        assert!(!store::may_be_written(&pool).await.expect("an answer"), "whichever session is asked");
+    }
+    may_be_written_again(&database).await;
+    assert!(store::may_be_written(&pool).await.expect("an answer"), "at once");
+}
+
+/// A worker takes a message, cannot write, and gives it back. It takes none again before it can.
+#[tokio::test]
+async fn a_consumer_waits_until_the_database_may_be_written() {
+    let keycloak = FakeKeycloak::start().await;
+    // The sweep does not meet the user.
+    let system = Plan::on(keycloak.access()).workers(0).set("SWEEP_INTERVAL", "1h").start().await;
+    topology::declare_on(&system.vhost).await;
+    let user = system.register().await;
+    let event = json!({ "version": 1, "userId": user.id }).to_string();
+    let probe = system.vhost.probe().await;
+    probe.publish("usher.events", "user.created", event.as_bytes(), BasicProperties::default()).await;
+    may_only_be_read(&system.database).await;
+
+    let worker = Binary::worker().arg("run").envs(system.settings()).start();
+    let told = |what| worker.output().matches(what).count();
+    let given_back = "the database does not answer";
+    worker.until_output_has(given_back).await;
+    // It asks each second whether it may go on; the relay, each poll.
+    let polls = told("cannot read the outbox") + 15;
+    eventually("the relay has polled", PATIENCE, async || told("cannot read the outbox") >= polls).await;
+    assert_eq!(told(given_back), 1, "{}", worker.output());
+
+    may_be_written_again(&system.database).await;
     system.until_complete(&user).await;
 }
 

@@ -37,7 +37,7 @@ pub struct Consumer {
     pub provisioner: Arc<Provisioner>,
     pub settler: Arc<Settler>,
     pub prefetch: u16,
-    /// Set when a job found the database away.
+    /// Set when a job found the database away, or closed to writing.
     pub database_away: watch::Sender<bool>,
 }
 
@@ -152,9 +152,9 @@ impl Consumer {
         // Ends only with the breaker, which lives as long as we do.
         keycloak.wait_for(|open| !*open).await.ok();
         while *self.database_away.borrow() {
-            match store::ping(&self.pool).await {
-                Ok(()) => _ = self.database_away.send_replace(false),
-                Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+            match store::may_be_written(&self.pool).await {
+                Ok(true) => _ = self.database_away.send_replace(false),
+                Ok(false) | Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
             }
         }
     }

@@ -199,7 +199,14 @@ pub async fn until_schema_is_current(pool: &PgPool, shutdown: &CancellationToken
 const SCHEMA_INTERVAL: Duration = Duration::from_secs(1);
 const UNDEFINED_TABLE: &str = "42P01";
 
-/// Whether the database answers.
-pub async fn ping(pool: &PgPool) -> Result<(), StoreError> {
-    within("reach the database", sqlx::query!("SELECT").execute(pool)).await.map(drop)
+/// Whether the database answers, and takes what is written.
+pub async fn may_be_written(pool: &PgPool) -> Result<bool, StoreError> {
+    // On the heap: to connect is a large future, and whoever waits for it a larger one.
+    let mut session = within("connect to the database", Box::pin(pool.acquire())).await?;
+    // Asked here as well: the pool does not ask a session that it has just made.
+    let may = within("see whether the database may be written", may_write(&mut session)).await?;
+    if !may {
+        session.close_on_drop();
+    }
+    Ok(may)
 }
