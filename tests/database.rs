@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::{task::JoinSet, time::interval};
 
 use crate::{
+    grouping::{being_taken, until_waiting},
     harness::{
         auth::Answer,
         database::Database,
@@ -89,6 +90,22 @@ async fn a_database_that_is_restarted_costs_nobody_a_registration() {
         proxy.restore().await;
         assert_eq!(register(&system, &format!("after{number}")).await.status, 201);
     }
+}
+
+/// As an operator does, or a server that is stopped in the usual way: it ends a statement with SQLSTATE 57P01.
+#[tokio::test]
+async fn a_session_that_the_server_ends_costs_nobody_a_registration() {
+    let (system, _proxy, _api) = api_by_way_of_a_proxy().await;
+    let somebody = being_taken(&system, "ada").await;
+    let end = async {
+        until_waiting(&system, 1).await;
+        let waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                        WHERE datname = current_database() AND wait_event = 'transactionid'";
+        system.pool().execute(waiting).await.expect("sessions can be ended");
+        somebody.rollback().await.expect("it can be rolled back");
+    };
+    let (answer, ()) = tokio::join!(register(&system, "ada"), end);
+    assert_eq!(answer.status, 201, "{answer:?}");
 }
 
 #[tokio::test]

@@ -103,7 +103,14 @@ impl Database {
 impl DatabaseError {
     /// The line to the database is gone, and with it the answer: whether the question was heard, nobody knows.
     pub(crate) fn is_a_lost_line(&self) -> bool {
-        matches!(self, Self::Away(StoreError::Query { source: sqlx::Error::Io(_), .. }))
+        match self {
+            Self::Away(StoreError::Query { source: sqlx::Error::Io(_), .. }) => true,
+            // The server's last word, as it stops or ends this one session. It may come after a commit.
+            Self::Away(StoreError::Query { source: sqlx::Error::Database(error), .. }) => {
+                matches!(error.code().as_deref(), Some("57P01" | "57P02"))
+            }
+            _ => false,
+        }
     }
 }
 
