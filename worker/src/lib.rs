@@ -1,13 +1,14 @@
 //! The worker: moves events and leads users into Keycloak.
 //!
-//! In reading order, which is the way of the data: [`relay`] publishes the outbox to the [`broker`], [`consumer`] takes
-//! the events from there and hands each user to the [`provisioner`], which makes sure of the [`account`] in
-//! [`keycloak`] and has the [`mailer`] send the set-up mail, there or by [`smtp`]. [`sweep`] hands over everybody whom
-//! the events missed. What can go wrong is judged in [`outcome`], with the [`evidence`] of other users; a [`breaker`]
+//! In reading order, which is the way of the data: [`relay`] publishes the outbox to the [`broker`], in [`passes`];
+//! [`consumer`] takes the events from there and hands each user to the [`provisioner`], which makes sure of the
+//! [`account`] in [`keycloak`] and has the [`mailer`] send the set-up mail, there or by [`smtp`]. [`sweep`] hands over
+//! everybody whom the events missed. What can go wrong is judged in [`outcome`], with the [`evidence`] of other users; a [`breaker`]
 //! keeps everybody away from a downstream that is down; [`insist`] writes down what was done although the database
 //! stumbles; [`settle`] tells the broker what became of a message; [`census`] counts who waits, for the [`metrics`].
 //! What a human does by hand is an [`operator`]'s command.
 
+pub mod passes;
 pub mod relay;
 
 pub mod broker;

@@ -11,7 +11,7 @@ use lapin::{Channel, Confirmation, Connection, PublisherConfirm, options::BasicP
 use shared::{
     crash_point::CrashPoint::{RelayClaimed, RelayCommitted, RelayConfirmed, RelayPublished},
     event::OutboxEvent,
-    store::outbox::{self, LowMark, Refused},
+    store::outbox::{self, Refused},
     telemetry::{MILESTONE, chain},
     trace_context::TraceContext,
 };
@@ -31,6 +31,7 @@ use crate::{
     },
     config::{broker::BrokerConfig, relay::RelayConfig},
     metrics,
+    passes::Passes,
 };
 
 pub struct Relay {
@@ -63,8 +64,7 @@ impl Relay {
     async fn serve(&self, connection: &Connection, shutdown: &CancellationToken) -> Result<(), BrokerError> {
         topology::declare(connection).await?;
         let channel = confirming_channel(connection).await?;
-        let mut low = LowMark::default();
-        let mut next_full_pass = Instant::now();
+        let mut passes = Passes::new(self.full_pass);
         let mut declare_at = None;
         while !shutdown.is_cancelled() {
             // Noticed also while there is nothing to publish.
@@ -74,11 +74,7 @@ impl Relay {
             if declare_at.take_if(|at| Instant::now() >= *at).is_some() {
                 topology::declare(connection).await?;
             }
-            let full = Instant::now() >= next_full_pass;
-            if full {
-                next_full_pass = Instant::now() + self.full_pass;
-            }
-            let published = self.publish_batch(connection, &channel, &mut low, full).await?;
+            let published = self.publish_batch(connection, &channel, &mut passes).await?;
             if published.returned && declare_at.is_none() {
                 declare_at = Some(Instant::now() + self.until_declared_again());
             }
@@ -108,11 +104,10 @@ impl Relay {
         &self,
         connection: &Connection,
         channel: &Channel,
-        low: &mut LowMark,
-        full: bool,
+        passes: &mut Passes,
     ) -> Result<Published, BrokerError> {
-        let from = if full { 0 } else { low.low() };
         let began = Instant::now();
+        let from = passes.from(began.into_std());
         let claim = match outbox::claim(&self.pool, self.config.batch.into(), from).await {
             Ok(claim) => claim,
             Err(error) => {
@@ -120,7 +115,8 @@ impl Relay {
                 return Ok(Published::default());
             }
         };
-        low.observe(claim.highest_id, std::time::Instant::now());
+        let more = claim.events.len() == self.config.batch as usize;
+        passes.claimed(from, claim.highest_id, more, Instant::now().into_std());
         if claim.events.is_empty() {
             return Ok(Published::default());
         }
@@ -133,7 +129,6 @@ impl Relay {
         };
         RelayConfirmed.pass();
         let refused = self.refused(&claim.events, &answers, spans);
-        let more = claim.events.len() == self.config.batch as usize;
         if let Err(error) = claim.settle(&refused).await {
             // Rolled back: the events are published again, under the same ids.
             tracing::warn!(error = chain(&error), "published events are not marked; they will be published again");
