@@ -1,11 +1,13 @@
 //! `usher-worker parked`: who was given up is seen, and comes back when the operator says so.
 
 use serde_json::{Value, json};
+use shared::store::parked::{self, Replay};
 use uuid::Uuid;
 
 use super::{audited, by_events, command, objects, operate, park};
 use crate::{
     harness::{
+        database::Database,
         eventually::eventually,
         fake_keycloak::{Endpoint, FakeKeycloak},
         process::Binary,
@@ -171,6 +173,32 @@ async fn all_of_one_reason_are_replayed_and_nobody_else() {
     assert_eq!(ids, [&json!(users[0].id), &json!(users[1].id)]);
     assert_eq!(whole_row(&system, &users[2]).await, others);
     system.stop().await;
+}
+
+/// Each takes what the other leaves, however often they wait for each other, and neither ends before all are replayed.
+#[tokio::test]
+async fn two_replays_at_once_take_everybody_once() {
+    let database = Database::create().await;
+    let many =
+        "INSERT INTO users (id, username, email, first_name, last_name, next_attempt_at, parked_at, parked_reason)
+                SELECT gen_random_uuid(), 'ada' || n, n || '@example.org', 'Ada', 'Lovelace', now(), now(), 'conflict'
+                  FROM generate_series(1, 3500) AS n";
+    sqlx::query(many).execute(database.pool()).await.expect("rows can be written");
+    let replay = async || {
+        let replayed = parked::replay(database.pool(), Replay::default()).await.expect("a replay");
+        let left: i64 = sqlx::query_scalar("SELECT count(*) FROM users WHERE parked_at IS NOT NULL")
+            .fetch_one(database.pool())
+            .await
+            .expect("they can be counted");
+        (replayed.len(), left)
+    };
+    let ((one, left), (other, left_by_other)) = tokio::join!(replay(), replay());
+    assert_eq!((one + other, left, left_by_other), (3_500, 0, 0), "{one} and {other}");
+    let events: i64 = sqlx::query_scalar("SELECT count(DISTINCT user_id) FROM outbox")
+        .fetch_one(database.pool())
+        .await
+        .expect("they can be counted");
+    assert_eq!(events, 3_500);
 }
 
 /// By the code nobody parked is leased; an operator's word must not rely on that.

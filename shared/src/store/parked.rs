@@ -93,11 +93,10 @@ pub async fn replay(pool: &PgPool, which: Replay<'_>) -> Result<Vec<Replayed>, S
     let mut replayed = Vec::new();
     loop {
         let batch = replay_batch(pool, which, begun).await?;
-        let is_last = i64::try_from(batch.len()).is_ok_and(|size| size < BATCH);
-        replayed.extend(batch);
-        if is_last {
+        if batch.is_empty() {
             return Ok(replayed);
         }
+        replayed.extend(batch);
     }
 }
 
