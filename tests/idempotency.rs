@@ -6,13 +6,20 @@ use futures_util::future::join_all;
 use reqwest::Response;
 use serde_json::{Value, json};
 use shared::domain::{email::EmailAddress, name::PersonName, user::NewUser, username::Username};
+use sqlx::postgres::PgListener;
 use uuid::Uuid;
 
-use crate::harness::{
-    eventually::{eventually, promptly},
-    fake_keycloak::FakeKeycloak,
-    process::Binary,
-    system::{PATIENCE, Plan, System},
+use crate::{
+    grouping::{being_taken, until_waiting},
+    harness::{
+        database::Database,
+        eventually::{eventually, promptly},
+        fake_keycloak::FakeKeycloak,
+        process::Binary,
+        proxy::Proxy,
+        rabbit::Vhost,
+        system::{PATIENCE, Plan, System},
+    },
 };
 
 const KEY: &str = "8e03978e-40d5-43dd-bc93-6894a57f9324";
@@ -250,4 +257,31 @@ async fn what_is_no_key_is_refused() {
     let two = system.post("/users/register", &ada("ada")).header("idempotency-key", "a").header("idempotency-key", "b");
     assert_eq!(two.send().await.expect("the api answers").status(), 400);
     assert_eq!(register(&system, &"k".repeat(255), &ada("ada")).await.status, 201);
+}
+
+/// The line to the database is lost between the commit and its answer. The api asks again, and what it finds is its own:
+/// nobody was answered before, and the relay has not been told yet.
+#[tokio::test]
+async fn an_answer_that_is_lost_before_the_api_has_it_was_given_to_nobody() {
+    let (keycloak, database) = (FakeKeycloak::start().await, Database::create().await);
+    let line = Proxy::start(&database.url()).await;
+    let plan = Plan::on(keycloak.access()).workers(0).set("CLEANUP_INTERVAL", "1h").set("DATABASE_URL", &line.url());
+    let system = plan.start_with(database, Vhost::create().await).await;
+    let mut bell = PgListener::connect(&system.database.url()).await.expect("the server is there");
+    bell.listen("usher_outbox").await.expect("anybody may listen");
+    let somebody = being_taken(&system, "ada").await;
+    let (body, lose_the_answer) = (ada("ada"), async {
+        until_waiting(&system, 1).await;
+        line.stall();
+        somebody.rollback().await.expect("it can be rolled back");
+        eventually("ada is committed", PATIENCE, async || counts(&system).await == (1, 1, 1)).await;
+        line.cut().await;
+        line.restore().await;
+    });
+    let (answer, ()) = tokio::join!(register(&system, KEY, &body), lose_the_answer);
+    assert_eq!((answer.status, answer.replayed), (201, false), "{answer:?}");
+    assert_eq!(counts(&system).await, (1, 1, 1));
+    promptly(Duration::from_secs(2), bell.recv()).await.expect("a ring");
+    assert!(register(&system, KEY, &body).await.replayed);
+    system.stop().await;
 }

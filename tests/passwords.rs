@@ -267,6 +267,30 @@ async fn without_redis_a_password_is_refused_and_everybody_else_is_registered() 
     system.stop().await;
 }
 
+/// The answer is stored, and no password has to be kept for it.
+#[tokio::test]
+async fn without_redis_who_asks_again_is_answered() {
+    let keycloak = FakeKeycloak::start().await;
+    let proxy = Proxy::start(&Stack::get().redis_url).await;
+    let system = plan(keycloak.access(), 0).set("REDIS_URL", &proxy.url()).workers(0).start().await;
+    let username = name();
+    let keyed = async |key: &str, username: &str| {
+        let request = system.post("/users/register", &body(username, CHOSEN)).header("idempotency-key", key);
+        let answer = request.send().await.expect("the api answers");
+        let replayed = answer.headers().contains_key("idempotent-replayed");
+        (answer.status().as_u16(), replayed, answer.json::<Value>().await.expect("JSON"))
+    };
+    let (status, replayed, first) = keyed("one", &username).await;
+    assert_eq!((status, replayed), (201, false), "{first}");
+    proxy.cut().await;
+    assert_eq!(keyed("one", &username).await, (201, true, first));
+    let (status, _, other) = keyed("one", &name()).await;
+    assert_eq!((status, &other["code"]), (422, &json!("idempotency_key_reused")));
+    let (status, _, new) = keyed("two", &name()).await;
+    assert_eq!((status, &new["code"]), (503, &json!("password_unavailable")));
+    system.stop().await;
+}
+
 #[tokio::test]
 async fn where_no_passwords_are_taken_that_is_said() {
     let keycloak = FakeKeycloak::start().await;

@@ -14,7 +14,7 @@ use shared::{
     passwords::PasswordError,
     store::{
         idempotency_keys::Keyed,
-        registrations::{Candidate, Registered},
+        registrations::{self, Candidate, Registered},
     },
     telemetry::MILESTONE,
     trace_context::TraceContext,
@@ -60,7 +60,10 @@ pub async fn register(
     let candidate = Candidate { id: UserId::generate(), user, trace, with_password: chosen.is_some(), key };
     let Some((passwords, password)) = chosen else { return commit(state, candidate).await };
     let id = candidate.id;
-    passwords.keep(id, password).await?;
+    if let Err(error) = passwords.keep(id, password).await {
+        // Who asks again needs no password to be kept.
+        return found(state, &candidate).await?.ok_or(error.into());
+    }
     let created = commit(state, candidate).await;
     match &created {
         Ok(created) if created.id == id => {}
@@ -74,17 +77,31 @@ pub async fn register(
 async fn commit(state: &AppState, candidate: Candidate) -> Result<Created, RegisterError> {
     let user = candidate.user.clone();
     RegistrationBeforeCommit.pass();
-    let (id, created_at, before) = match state.groups.register(&state.database, candidate).await? {
+    let created = created(state.groups.register(&state.database, candidate).await?, user)?;
+    RegistrationCommitted.pass();
+    if !created.before {
+        state.bell.ring();
+        tracing::debug!(target: MILESTONE, milestone = "committed", "user.id" = %created.id, "the user is committed");
+    }
+    Ok(created)
+}
+
+/// What was committed under the candidate's key before.
+async fn found(state: &AppState, candidate: &Candidate) -> Result<Option<Created>, RegisterError> {
+    if candidate.key.is_none() {
+        return Ok(None);
+    }
+    let known = state.database.ask(async |connection| registrations::known(connection, candidate).await).await?;
+    known.map(|known| created(known, candidate.user.clone())).transpose()
+}
+
+fn created(registered: Registered, user: NewUser) -> Result<Created, RegisterError> {
+    let (id, created_at, before) = match registered {
         Registered::Created { id, created_at } => (id, created_at, false),
         Registered::Before { id, created_at } => (id, created_at, true),
         Registered::OtherRequest => return Err(RegisterError::OtherRequest),
         Registered::Taken { username, email } => return Err(RegisterError::Taken { username, email }),
     };
-    RegistrationCommitted.pass();
     Span::current().record("user.id", display(id));
-    if !before {
-        state.bell.ring();
-        tracing::debug!(target: MILESTONE, milestone = "committed", "user.id" = %id, "the user is committed");
-    }
     Ok(Created { id, created_at, user, before })
 }

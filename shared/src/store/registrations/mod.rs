@@ -138,13 +138,14 @@ fn is_key_conflict(error: &StoreError) -> bool {
     error.constraint() == Some("idempotency_keys_pkey")
 }
 
-/// What the key stands for already.
-async fn known(
+/// What the candidate's key stands for already. Perhaps for the candidate: a try was committed and nobody learned it.
+pub async fn known(
     connection: &mut PgConnection,
-    Candidate { user, key, .. }: &Candidate,
+    Candidate { id: own, user, key, .. }: &Candidate,
 ) -> Result<Option<Registered>, StoreError> {
     let Some(Keyed { key, .. }) = key else { return Ok(None) };
     match idempotency_keys::find(connection, key, user).await? {
+        Known::Same { id, created_at } if id == *own => Ok(Some(Registered::Created { id, created_at })),
         Known::Same { id, created_at } => Ok(Some(Registered::Before { id, created_at })),
         Known::Other => Ok(Some(Registered::OtherRequest)),
         Known::Nothing => idempotency_keys::forget_if_expired(connection, key).await.map(|()| None),
