@@ -122,8 +122,10 @@ async fn a_mail_without_an_answer_does_not_say_that_keycloak_is_well() {
 #[tokio::test]
 async fn while_postgresql_is_away_from_a_worker_nothing_is_lost() {
     let keycloak = FakeKeycloak::start().await;
-    let plan = Plan::on(keycloak.access()).hasty().workers(0).set("PROVISION_CONCURRENCY", "2");
-    let system = plan.start().await;
+    // A run gives up after its lease, which must end here, but not because the machine is busy.
+    let plan = Plan::on(keycloak.access()).set("PROVISION_LEASE", "9s").set("PROVISION_LEASE_MARGIN", "3s");
+    let plan = plan.set("KEYCLOAK_DEADLINE", "6s").set("MAIL_DEADLINE", "6s").set("MAIL_REALM_TIMEOUT", "5s");
+    let system = plan.workers(0).set("PROVISION_CONCURRENCY", "2").start().await;
     let line = Proxy::start(&system.database.url()).await;
     let mut worker = Binary::worker().envs(system.settings()).env("DATABASE_URL", line.url()).start();
     let probe = system.vhost.probe().await;
