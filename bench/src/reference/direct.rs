@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 use reqwest::{Client, header::LOCATION};
 use serde::Deserialize;
 use serde_json::json;
+use worker::keycloak::unset_password;
 
 use crate::ground::{
     Settings,
@@ -48,6 +49,7 @@ impl Direct {
             "enabled": true,
             "emailVerified": false,
             "requiredActions": ["VERIFY_EMAIL", "UPDATE_PASSWORD"],
+            "credentials": [unset_password::credential()],
         });
         let create = self.http.post(format!("{}/users", self.admin)).bearer_auth(&self.token).json(&user);
         let created = create.send().await?.error_for_status()?;

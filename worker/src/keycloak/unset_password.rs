@@ -16,6 +16,6 @@ const NOBODYS: &str = r#"{"salt":"AAAAAAAAAAAAAAAAAAAAAA==","additionalParameter
     "value":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}"#;
 
 /// As Keycloak takes it with a new account. It is stored as it is: no hash is computed, no policy asked.
-pub(super) fn credential() -> Value {
+pub fn credential() -> Value {
     json!({ "type": "password", "credentialData": EFFORT, "secretData": NOBODYS })
 }
