@@ -25,7 +25,7 @@ const FENCE: &[&str] = &["UPDATE users", "WHERE id = $1 AND claim_no = $2"];
 
 /// All but [`Guard::Fence`], which is all fences, and [`Guard::UniqueNames`], which is Keycloak's.
 pub const PLACES: [Place; 20] = [
-    place(Guard::AnswerAfterCommit, REGISTRATION, "commit", &["state.groups.register(", ".await?", "Ok(Created"]),
+    place(Guard::AnswerAfterCommit, REGISTRATION, "commit", &["state.groups.register(", ".await?", "Ok(created)"]),
     place(Guard::OneStatement, REGISTRATIONS, "insert", &["WITH new_user AS (", "INSERT INTO outbox", "FROM new_user"]),
     place(Guard::AnswerAfterCommit, GROUPING, "write", &["group::register_group(", "Ok(Ok(written))", "done.send("]),
     place(Guard::OneStatement, GROUP, "register_group", &["INSERT INTO users", "INSERT INTO outbox", "JOIN new_user"]),
