@@ -30,6 +30,7 @@ mod relay;
 mod topology;
 
 mod dead_letters;
+mod examples;
 mod operator;
 mod sharing;
 mod sweep;

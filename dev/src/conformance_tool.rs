@@ -1,6 +1,6 @@
-//! schemathesis, which holds the api against its description, and kubernetes-validate, which holds manifests against the
-//! schemas of Kubernetes: tests alone need them. They lie in a Python environment of their own, with the versions that
-//! `tests/conformance/requirements.txt` names.
+//! schemathesis, which holds the api against its description, kubernetes-validate, which holds manifests against the
+//! schemas of Kubernetes, and pika, by which an example speaks to RabbitMQ: tests alone need them. They lie in a Python
+//! environment of their own, with the versions that `tests/conformance/requirements.txt` names.
 
 use std::{
     fs,
@@ -27,6 +27,10 @@ pub(crate) fn kubernetes_validate(stack: &Stack) -> PathBuf {
     home(stack).join("bin/kubernetes-validate")
 }
 
+pub(crate) fn python(stack: &Stack) -> PathBuf {
+    home(stack).join("bin/python")
+}
+
 fn home(stack: &Stack) -> PathBuf {
     stack.state.join("cache/schemathesis")
 }
@@ -48,25 +52,26 @@ pub(crate) async fn install(stack: &Stack, board: &Board) -> Result<()> {
     let installed = home(stack).join("requirements.txt");
     let text = fs::read_to_string(&wanted).with_context(|| format!("{} cannot be read", wanted.display()))?;
     if is_there(stack) && fs::read_to_string(&installed).is_ok_and(|it| it == text) {
-        line.unchanged("schemathesis and kubernetes-validate are there");
+        line.unchanged("schemathesis, kubernetes-validate and pika are there");
         return Ok(());
     }
     make_environment(stack, &line, &wanted).await.inspect_err(|_| line.failed())?;
     // Written last: what was begun and not finished is begun again.
     fs::write(installed, text)?;
-    line.done("schemathesis and kubernetes-validate are installed");
+    line.done("schemathesis, kubernetes-validate and pika are installed");
     Ok(())
 }
 
 /// Not so when the system's Python, which the environment leads to, has become another one.
 fn is_there(stack: &Stack) -> bool {
-    schemathesis(stack).exists() && kubernetes_validate(stack).exists() && home(stack).join("bin/python").exists()
+    schemathesis(stack).exists() && kubernetes_validate(stack).exists() && python(stack).exists()
 }
 
 async fn make_environment(stack: &Stack, line: &Line, requirements: &Path) -> Result<()> {
-    line.step("fetching schemathesis and kubernetes-validate from the Python package index (a quarter of a minute)");
-    let home = home(stack);
-    programs::run(stack, LOG, Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home)).await?;
+    line.step(
+        "fetching schemathesis, kubernetes-validate and pika from the Python package index (a quarter of a minute)",
+    );
+    programs::run(stack, LOG, Command::new("python3").args(["-m", "venv", "--clear"]).arg(home(stack))).await?;
     let fetch = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"];
-    programs::run(stack, LOG, Command::new(home.join("bin/python")).args(fetch).arg(requirements)).await
+    programs::run(stack, LOG, Command::new(python(stack)).args(fetch).arg(requirements)).await
 }

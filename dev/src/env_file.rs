@@ -43,6 +43,7 @@ pub(crate) fn variables(stack: &Stack) -> Vec<(&'static str, String)> {
         ("API_URL", addresses::api(stack)),
         ("API_OPS_URL", addresses::api_ops(stack)),
         ("SCHEMATHESIS", conformance_tool::schemathesis(stack).display().to_string()),
+        ("TEST_PYTHON", conformance_tool::python(stack).display().to_string()),
         ("KUBERNETES_VALIDATE", conformance_tool::kubernetes_validate(stack).display().to_string()),
         ("PROMETHEUS", prometheus_tool::programs(stack).display().to_string()),
     ]

@@ -19,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{account::Account, eventually::eventually};
+use super::{account::Account, eventually::eventually, stack::required};
 
 /// Longer than the binaries take to drain.
 const LONGEST_STOP: Duration = Duration::from_secs(35);
@@ -38,6 +38,17 @@ impl Binary {
 
     pub fn worker() -> Self {
         Self::named("usher-worker")
+    }
+
+    /// A service that listens to Usher: `examples/listener.rs`.
+    pub fn listener() -> Self {
+        Self::named("example-listener")
+    }
+
+    /// The same in Python, by the environment that `cargo dev test` makes.
+    pub fn listener_in_python() -> Self {
+        let command = Command::new(required("TEST_PYTHON"));
+        Self::of("listener.py", command, Account::default()).args(&[LISTENER_IN_PYTHON])
     }
 
     /// A program that is not ours, looked for in the `PATH` of its own environment.
@@ -120,6 +131,7 @@ impl Binary {
     }
 }
 
+const LISTENER_IN_PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/listener.py");
 const OUTPUT: &str = "output";
 /// Where the binaries log.
 const LOG: &str = "logs/user_log.log";

@@ -31,21 +31,41 @@ impl Management {
 
     /// What the application may configure, write and read.
     pub(super) async fn permit(&self, vhost: &str, what: &str) {
-        let permissions = json!({ "configure": what, "write": what, "read": what });
         let application = Url::parse(&Stack::get().amqp_url).expect("AMQP_URL is an address");
-        must(self.request(Method::PUT, &["permissions", vhost, application.username()]).json(&permissions)).await;
+        self.permit_user(vhost, application.username(), [what; 3]).await;
     }
 
+    /// What somebody may configure, write and read.
+    pub(super) async fn permit_user(&self, vhost: &str, user: &str, [configure, write, read]: [&str; 3]) {
+        let permissions = json!({ "configure": configure, "write": write, "read": read });
+        must(self.request(Method::PUT, &["permissions", vhost, user]).json(&permissions)).await;
+    }
+
+    /// Without a tag: by AMQP alone.
+    pub(super) async fn create_user(&self, name: &str, password: &str) {
+        let user = json!({ "password": password, "tags": "" });
+        must(self.request(Method::PUT, &["users", name]).json(&user)).await;
+    }
+
+    /// With the login of the same name, if there is one.
     pub(super) async fn delete_vhost(&self, name: &str) {
-        let answer = ask(self.request(Method::DELETE, &["vhosts", name])).await;
-        assert!(answer.status().is_success() || answer.status() == StatusCode::NOT_FOUND, "{answer:?}");
+        for kind in ["vhosts", "users"] {
+            self.delete(kind, name).await;
+        }
     }
 
     pub(super) async fn delete_left_overs(&self) {
-        let vhosts: Vec<Value> = self.list(&["vhosts"]).await;
-        for name in vhosts.iter().filter_map(|vhost| vhost["name"].as_str()).filter(|name| is_left_over(name)) {
-            self.delete_vhost(name).await;
+        for kind in ["vhosts", "users"] {
+            let all = self.list(&[kind]).await;
+            for name in all.iter().filter_map(|one| one["name"].as_str()).filter(|name| is_left_over(name)) {
+                self.delete(kind, name).await;
+            }
         }
+    }
+
+    async fn delete(&self, kind: &str, name: &str) {
+        let answer = ask(self.request(Method::DELETE, &[kind, name])).await;
+        assert!(answer.status().is_success() || answer.status() == StatusCode::NOT_FOUND, "{answer:?}");
     }
 
     pub(super) async fn connections(&self, vhost: &str) -> Vec<OpenConnection> {
