@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use crate::harness::source::{self, below, root};
+use crate::harness::source::{below, root};
 
 /// I1: the api cannot reach what a registration must not wait for.
 #[test]
@@ -33,6 +33,20 @@ fn no_release_can_be_told_to_crash() {
     assert!(!tree.contains("crash-points"), "a release would have crash points:\n{tree}");
     let dockerfile = fs::read_to_string(root().join("Dockerfile")).expect("the Dockerfile is there");
     assert!(dockerfile.contains("cargo build --release --locked --package api --package worker"), "{dockerfile}");
+}
+
+/// Or the image could not be built: cargo wants to see all of them.
+#[test]
+fn every_package_goes_to_the_builder_of_the_image() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).expect("the file can be read");
+    let (manifest, ignored) = (read("Cargo.toml"), read(".dockerignore"));
+    let members = manifest.split("members = [").nth(1).and_then(|rest| rest.split(']').next());
+    let members: Vec<&str> = members.expect("a list of members").split('"').skip(1).step_by(2).collect();
+    assert!(members.len() >= 5, "{members:?}");
+    for member in members {
+        let folder = member.split('/').next().unwrap_or(member);
+        assert!(ignored.lines().any(|line| line == format!("!{folder}")), "{folder} is not in .dockerignore");
+    }
 }
 
 /// I1: nor does it ask Keycloak, unless it is for a token.
@@ -132,15 +146,47 @@ fn only_in(text: &str, folders: &[&str], allowed: impl Fn(&str) -> bool) {
     assert!(strays.is_empty(), "{text} stands in {strays:?}");
 }
 
-/// What ARCHITECTURE.md tells a reader to open is there.
+/// What a document tells a reader to open is there.
 #[test]
-fn every_path_in_the_architecture_exists() {
-    let text = fs::read_to_string(source::root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md is there");
-    let paths = text.split('`').skip(1).step_by(2).filter(|word| {
-        let folder = ["api/", "worker/", "shared/", "tests/", "dev/", "deploy/", "docs/", "migrations/"];
-        folder.iter().any(|folder| word.starts_with(folder)) && !word.contains([' ', '{', '*', '…'])
-    });
-    for path in paths {
-        assert!(root().join(path).exists(), "ARCHITECTURE.md names {path}, which is not there");
+fn every_path_in_the_documents_exists() {
+    for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "docs/integrating.md", "docs/upgrading.md"] {
+        let text = fs::read_to_string(root().join(document)).expect("the document is there");
+        let paths = text.split('`').skip(1).step_by(2).filter(|word| {
+            let folder =
+                ["api/", "worker/", "shared/", "tests/", "dev/", "deploy/", "docs/", "migrations/", "examples/"];
+            folder.iter().any(|folder| word.starts_with(folder)) && !word.contains([' ', '{', '*', '…'])
+        });
+        for path in paths.filter(|path| !path.contains("YYYY")) {
+            assert!(root().join(path).exists(), "{document} names {path}, which is not there");
+        }
     }
+}
+
+/// These documents say which test shows what they promise: `` `limits.rs`: `one_account_is…` ``, below `tests/`.
+#[test]
+fn every_test_that_the_documents_name_exists() {
+    for document in ["docs/security.md", "docs/upgrading.md"] {
+        let text = fs::read_to_string(root().join(document)).expect("the document is there");
+        let words: Vec<&str> = text.split('`').collect();
+        let named =
+            words.windows(3).filter(|words| words[1] == ": " && (words[0].ends_with(".rs") || words[0].ends_with('/')));
+        let mut number = 0;
+        for words in named {
+            let (path, test) = (format!("tests/{}", words[0]), words[2].trim_end_matches('…'));
+            assert!(tests_below(&path).contains(&format!("fn {test}")), "{document}: no {test} in {path}");
+            number += 1;
+        }
+        assert!(number >= 3, "{document} names {number} tests: has the rule lost its subject?");
+    }
+}
+
+/// The text of a file, or of all files in a folder.
+fn tests_below(path: &str) -> String {
+    let path = root().join(path);
+    let files = if path.is_dir() {
+        fs::read_dir(&path).expect("a folder").map(|entry| entry.expect("an entry").path()).collect()
+    } else {
+        vec![path]
+    };
+    files.iter().filter(|file| file.is_file()).filter_map(|file| fs::read_to_string(file).ok()).collect()
 }
