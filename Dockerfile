@@ -9,6 +9,8 @@ FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends cmake g++ make \
  && rm -rf /var/lib/apt/lists/*
+# Writes into each binary what it was built from, for whoever looks for weaknesses in the image later.
+RUN cargo install --locked cargo-auditable@0.7.7
 WORKDIR /src
 COPY . .
 # The queries are checked against .sqlx, so that no database is needed. Registry and target live in cache mounts: after
@@ -18,7 +20,7 @@ ENV SQLX_OFFLINE=true
 ARG USHER_COMMIT
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked \
-    cargo build --release --locked --package api --package worker \
+    cargo auditable build --release --locked --package api --package worker \
  && install -D --target-directory=/out target/release/usher-api target/release/usher-worker
 
 

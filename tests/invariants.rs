@@ -32,7 +32,10 @@ fn no_release_can_be_told_to_crash() {
     assert!(tree.contains("shared v"), "this is no dependency tree:\n{tree}");
     assert!(!tree.contains("crash-points"), "a release would have crash points:\n{tree}");
     let dockerfile = fs::read_to_string(root().join("Dockerfile")).expect("the Dockerfile is there");
-    assert!(dockerfile.contains("cargo build --release --locked --package api --package worker"), "{dockerfile}");
+    assert!(
+        dockerfile.contains("cargo auditable build --release --locked --package api --package worker"),
+        "{dockerfile}"
+    );
 }
 
 /// Or the image could not be built: cargo wants to see all of them.
