@@ -81,9 +81,9 @@ fn the_domain_does_no_io() {
 /// I5: there is one way to provision.
 #[test]
 fn only_the_provisioner_claims_users_and_talks_to_keycloak_about_them() {
-    only_in("provisioning::claim(", &["worker/src"], |path| path == "worker/src/provisioner.rs");
-    only_in(".send_setup(", &["worker/src"], |path| path == "worker/src/provisioner.rs");
-    only_in("account::ensure(", &["worker/src"], |path| path == "worker/src/provisioner.rs");
+    only_in("provisioning::claim(", &["worker/src"], |path| path.starts_with("worker/src/provisioner/"));
+    only_in(".send_setup(", &["worker/src"], |path| path.starts_with("worker/src/provisioner/"));
+    only_in("account::ensure(", &["worker/src"], |path| path.starts_with("worker/src/provisioner/"));
 }
 
 /// I6: one place acknowledges.

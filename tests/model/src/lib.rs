@@ -12,7 +12,7 @@
 //! | `registrations` | `shared/src/store/registrations.rs`, `register`; `shared/src/store/mail_requests.rs`, `request` |
 //! | `relay` | `worker/src/relay.rs`, `publish_batch`; `shared/src/store/outbox.rs`; the broker's confirm |
 //! | `consumer` | `worker/src/consumer.rs`, `work`; `worker/src/sweep.rs`; `shared/src/store/provisioning.rs`, `claim` |
-//! | `provisioner` | `worker/src/provisioner.rs`, `walk`, `give_up_for_now`; the writes after the claim |
+//! | `provisioner` | `worker/src/provisioner/`, `walk`, `give_up_for_now`; the writes after the claim |
 //! | `account` | `worker/src/account.rs`, `ensure`; Keycloak's accounts |
 //! | `faults` | what goes wrong, in any order and as often as it likes |
 //! | `properties`, `ends` | the promise of ARCHITECTURE.md |

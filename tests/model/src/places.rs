@@ -18,7 +18,7 @@ const MAIL_REQUESTS: &str = "shared/src/store/mail_requests.rs";
 const PROVISIONING: &str = "shared/src/store/provisioning.rs";
 const RELAY: &str = "worker/src/relay.rs";
 const SWEEP: &str = "worker/src/sweep.rs";
-const PROVISIONER: &str = "worker/src/provisioner.rs";
+const MAIL: &str = "worker/src/provisioner/mail.rs";
 const ACCOUNT: &str = "worker/src/account.rs";
 
 const FENCE: &[&str] = &["UPDATE users", "WHERE id = $1 AND claim_no = $2"];
@@ -40,8 +40,8 @@ pub const PLACES: [Place; 20] = [
     place(Guard::FenceOf(Write::Park), PROVISIONING, "park", FENCE),
     place(Guard::Adoption, ACCOUNT, "ensure_with", &["look_up(keycloak, user, &error)", "Ok(made(found.id"]),
     place(Guard::Proof, ACCOUNT, "ensure_with", &["if found.is_of(user)", "Err(Failure::Conflict)"]),
-    place(Guard::TryRecordedFirst, PROVISIONER, "send_mail", &["provisioning::begin_mail(", "fenced(", ".send_setup("]),
-    place(Guard::ServedAfterMail, PROVISIONER, "send_mail", &[".send_setup(", "sent?;", "provisioning::mark_served("]),
+    place(Guard::TryRecordedFirst, MAIL, "send_mail", &["provisioning::begin_mail(", "fenced(", ".send_setup("]),
+    place(Guard::ServedAfterMail, MAIL, "send_mail", &[".send_setup(", "sent?;", "provisioning::mark_served("]),
     place(Guard::ServedAsClaimed, PROVISIONING, "mark_served", &["SET mail_served = $3", "user.mail_wanted,"]),
     place(
         Guard::EndedLeaseMayMail,

@@ -1,4 +1,4 @@
-//! `worker/src/provisioner.rs`, `walk` and `give_up_for_now`, step by step. A crash may come between any two.
+//! `worker/src/provisioner/`, `walk` and `give_up_for_now`, step by step. A crash may come between any two.
 //!
 //! A step is a question to Keycloak or one statement (`shared/src/store/provisioning.rs`). Each statement is fenced:
 //! whose claim is not the row's any more changes nothing and goes (`Stop::Overtaken`).

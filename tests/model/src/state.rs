@@ -161,7 +161,7 @@ pub struct Run {
     pub mail_wanted: u8,
 }
 
-/// `worker/src/provisioner.rs`, `walk`, with `worker/src/account.rs`, `ensure`, in it.
+/// `worker/src/provisioner/mod.rs`, `walk`, with `worker/src/account.rs`, `ensure`, in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
     Create,
