@@ -241,6 +241,27 @@ async fn nobody_who_was_deleted_in_keycloak_comes_back_without_a_word() {
     system.stop().await;
 }
 
+/// As it is before an account is made for the first time: whatever is found then has a password only if it shows it.
+#[tokio::test]
+async fn whoever_is_made_anew_waits_for_a_password_again() {
+    let keycloak = FakeKeycloak::start().await;
+    let mut system = by_events(&keycloak).await;
+    let users = [system.register_as("ada").await, system.register_as("grace").await];
+    for user in &users {
+        system.until_complete(user).await;
+    }
+    system.stop_workers().await;
+    execute(&system, &users[0], "UPDATE users SET password_state = 'set' WHERE id = $1").await;
+    for user in &users {
+        let parked = "UPDATE users SET parked_at = now(), parked_reason = 'gone_in_keycloak' WHERE id = $1";
+        execute(&system, user, parked).await;
+    }
+    objects(&operate(&system, &["parked", "replay", "--all", "--recreate", "--json"]).await);
+    let states = [whole_row(&system, &users[0]).await, whole_row(&system, &users[1]).await];
+    assert_eq!(states.map(|row| row["password_state"].clone()), [json!("waiting"), Value::Null]);
+    system.stop().await;
+}
+
 /// `--recreate` is a word about the deleted alone.
 #[tokio::test]
 async fn an_account_that_is_there_is_kept() {

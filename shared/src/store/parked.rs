@@ -119,7 +119,10 @@ async fn replay_batch(pool: &PgPool, which: Replay<'_>, begun: DateTime<Utc>) ->
                    attempts = 0, last_error = NULL, next_attempt_at = now(),
                    keycloak_id = CASE WHEN c.parked_reason = $5 THEN NULL ELSE keycloak_id END,
                    keycloak_realm = CASE WHEN c.parked_reason = $5 THEN NULL ELSE keycloak_realm END,
-                   synced_at = CASE WHEN c.parked_reason = $5 THEN NULL ELSE synced_at END
+                   synced_at = CASE WHEN c.parked_reason = $5 THEN NULL ELSE synced_at END,
+                   -- The password went with the account; if there was none, it stays so.
+                   password_state = CASE WHEN c.parked_reason = $5 AND password_state IS NOT NULL THEN 'waiting'
+                                         ELSE password_state END
               FROM chosen c
              WHERE u.id = c.id
             RETURNING u.id, c.parked_reason
