@@ -4,12 +4,15 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{audited, objects, operate};
-use crate::harness::{
-    eventually::eventually,
-    keycloak::Realm,
-    mailbox::Mailbox,
-    own_name::own_name,
-    system::{PATIENCE, Plan, Registered, System},
+use crate::{
+    grouping::being_taken,
+    harness::{
+        eventually::eventually,
+        keycloak::Realm,
+        mailbox::Mailbox,
+        own_name::own_name,
+        system::{PATIENCE, Plan, Registered, System},
+    },
 };
 
 /// A realm, and a mail server, of the test's own. Events alone lead to workers.
@@ -27,6 +30,13 @@ async fn execute(system: &System, user: &Registered, statement: &'static str) {
 
 async fn count(system: &System, statement: &'static str) -> i64 {
     sqlx::query_scalar(statement).fetch_one(system.pool()).await.expect("rows can be counted")
+}
+
+/// For somebody else's commit.
+async fn until_it_waits(system: &System) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                      AND wait_event_type = 'Lock' AND application_name = 'usher-worker/operator'";
+    eventually("the command waits", PATIENCE, async || count(system, waiting).await == 1).await;
 }
 
 #[tokio::test]
@@ -69,6 +79,33 @@ async fn a_wrong_address_is_corrected_everywhere_and_the_mail_goes_to_the_right_
     assert_eq!((&account["email"], &account["emailVerified"]), (&json!("right@example.org"), &json!(false)));
     assert_eq!((&account["firstName"], &account["lastName"]), (&json!("Ada"), &json!("Lovelace")), "nothing else");
     assert_eq!(mailbox.mails_to("ada@example.org").len(), 1);
+    system.stop().await;
+}
+
+/// It is registered, or taken in Keycloak, after it was looked for: then nothing is changed anywhere.
+#[tokio::test]
+async fn an_address_that_somebody_takes_meanwhile_is_not_given_to_another() {
+    let (_mailbox, realm, system) = start().await;
+    let ada = system.register_as("ada").await;
+    let before = system.until_complete(&ada).await;
+    let grace = being_taken(&system, "grace").await;
+    let arguments = ["users", "correct-email", "ada", "grace@elsewhere.example"];
+    let taken = async {
+        until_it_waits(&system).await;
+        grace.commit().await.expect("it can be committed");
+    };
+    let (refused, ()) = tokio::join!(operate(&system, &arguments), taken);
+    assert!(refused.code == Some(1) && refused.stderr.contains("another user has this address"), "{}", refused.stderr);
+
+    let stranger = json!({ "username": "other", "email": "other@example.org", "enabled": true });
+    realm.create_user(&stranger).await;
+    let refused = operate(&system, &["users", "correct-email", "ada", "other@example.org"]).await;
+    assert!(refused.code == Some(1) && refused.stderr.contains("Keycloak knows another user"), "{}", refused.stderr);
+
+    let (row, account) = (system.row(&ada).await, realm.user_by_username("ada").await.expect("the account"));
+    assert_eq!((account["email"].as_str(), row.mail_wanted), (Some("ada@example.org"), before.mail_wanted));
+    let shown = objects(&operate(&system, &["users", "show", "ada", "--json"]).await);
+    assert_eq!((&shown[0]["email"], &shown[0]["leasedUntil"]), (&json!("ada@example.org"), &Value::Null));
     system.stop().await;
 }
 
@@ -175,5 +212,29 @@ async fn an_account_is_linked_to_who_has_its_address_and_to_nobody_else() {
     assert!(row.is_complete() && row.keycloak_id.map(|id| id.to_string()) == Some(taken.clone()), "{row:?}");
     assert_eq!(operate(&system, &["parked", "link", &id, &taken, "--yes"]).await.code, Some(1), "not parked any more");
     assert!(mailbox.mails_to("ada@example.org").is_empty(), "it has its own way in");
+    system.stop().await;
+}
+
+/// Another operator corrects the address between the look and the hold.
+#[tokio::test]
+async fn nobody_is_linked_by_what_was_true_before() {
+    let (_mailbox, realm, system) = start().await;
+    let taken = json!({ "username": "ada", "email": "ada@example.org", "emailVerified": true, "enabled": true });
+    let taken = realm.create_user(&taken).await;
+    let ada = system.register_as("ada").await;
+    system.until_parked(&ada).await;
+    let mut other = system.pool().begin().await.expect("a transaction begins");
+    let correction = sqlx::query("UPDATE users SET email = 'right@example.org' WHERE id = $1").bind(ada.id);
+    correction.execute(&mut *other).await.expect("a row can be written");
+    let id = ada.id.to_string();
+    let arguments = ["parked", "link", &id, &taken, "--yes"];
+    let corrected = async {
+        until_it_waits(&system).await;
+        other.commit().await.expect("it can be committed");
+    };
+    let (refused, ()) = tokio::join!(operate(&system, &arguments), corrected);
+    assert!(refused.code == Some(1) && refused.stderr.contains("another address"), "{}", refused.stderr);
+    let row = system.row(&ada).await;
+    assert!(row.parked_at.is_some() && row.leased_until.is_none(), "{row:?}");
     system.stop().await;
 }

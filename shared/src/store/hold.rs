@@ -2,7 +2,7 @@
 //!
 //! It ends with the command, or a minute later if that dies. What is written says `WHERE claim_no = $n`, as in a run.
 
-use sqlx::{PgPool, types::Json};
+use sqlx::{PgPool, PgTransaction, types::Json};
 use uuid::Uuid;
 
 use super::{StoreError, within};
@@ -52,23 +52,30 @@ pub async fn let_go(pool: &PgPool, held: Held) -> Result<(), StoreError> {
     .map(drop)
 }
 
-/// Whether somebody else was registered with this address.
-pub async fn email_is_taken(pool: &PgPool, id: UserId, email: &EmailAddress) -> Result<bool, StoreError> {
-    within(
-        "look for an address",
-        sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT FROM users WHERE lower(email) = $2 AND id <> $1) AS "taken!""#,
-            id.as_uuid(),
-            email.to_lowercase(),
-        )
-        .fetch_one(pool),
-    )
-    .await
+/// What asking for another address came to.
+pub enum Reserved {
+    Ours(Correction),
+    /// Somebody else was registered with it.
+    Taken,
+    /// The hold did not hold.
+    Lost,
+}
+
+/// Another address that is written down and not committed: nobody can be registered with it meanwhile, and when it is
+/// dropped all is as it was. The row stays locked, so it is for one question to Keycloak.
+pub struct Correction(PgTransaction<'static>);
+
+impl Correction {
+    /// Lets go of the user too.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        within("commit an address", self.0.commit()).await
+    }
 }
 
 /// Writes another address down, and orders a mail to it if none is owed; the event that leads to it is written too, unless
-/// the user is parked. Says whether the hold held.
-pub async fn correct_email(pool: &PgPool, held: Held, email: &EmailAddress) -> Result<bool, StoreError> {
+/// the user is parked.
+pub async fn correct_email(pool: &PgPool, held: Held, email: &EmailAddress) -> Result<Reserved, StoreError> {
+    let mut tx = within("begin a correction", pool.begin()).await?;
     let corrected = within(
         "correct an address",
         sqlx::query_scalar!(
@@ -93,10 +100,19 @@ pub async fn correct_email(pool: &PgPool, held: Held, email: &EmailAddress) -> R
             event::about(held.id),
             Json(TraceContext::current()) as _,
         )
-        .fetch_one(pool),
+        .fetch_one(&mut *tx),
     )
-    .await?;
-    Ok(corrected == 1)
+    .await;
+    match corrected {
+        Ok(1) => Ok(Reserved::Ours(Correction(tx))),
+        Ok(_) => Ok(Reserved::Lost),
+        Err(StoreError::Query { source: sqlx::Error::Database(error), .. })
+            if error.constraint() == Some("users_email_key") =>
+        {
+            Ok(Reserved::Taken)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Makes an account that is there already a parked user's own. No mail is owed then: the account has its own way

@@ -46,21 +46,42 @@ impl Link {
         let pool = connect(&access.database)?;
         let audit = Audit::begin("parked.link", &self.id.to_string(), &access.telemetry)?;
         let keycloak = KeycloakClient::new(&access.keycloak)?;
-        let account = keycloak.find_by_id(self.keycloak_id).await?.ok_or(NoSuchAccount)?;
+        if self.yes {
+            self.link(&pool, &keycloak, &audit).await?;
+            return parked_queue::tidy(&access.broker, &pool).await.map(drop);
+        }
         let person = person::find(&pool, UserId::from(self.id)).await?.ok_or(NoSuchUser)?;
-        let fit = check(&person, &account);
-        if self.yes && fit.is_ok() {
-            link(&pool, &person, &account, keycloak.realm()).await?;
-        }
-        let linked = self.yes && fit.is_ok();
-        audit.user(person.id, if linked { "linked" } else { "shown" });
-        self.format.print_one(&LinkLine::of(person, account, linked))?;
-        fit?;
-        if !linked {
-            remark("nothing was changed: --yes links them");
-            return Ok(());
-        }
-        parked_queue::tidy(&access.broker, &pool).await.map(drop)
+        let account = self.account(&keycloak).await?;
+        audit.user(person.id, "shown");
+        self.show(&person, &account, false)?;
+        check(&person, &account)?;
+        remark("nothing was changed: --yes links them");
+        Ok(())
+    }
+
+    /// What is looked at and shown is what is true while nobody else works on the user.
+    async fn link(&self, pool: &PgPool, keycloak: &KeycloakClient, audit: &Audit) -> anyhow::Result<()> {
+        let (held, person) = own::hold(pool, &self.id.to_string()).await?;
+        let linked = async {
+            let account = self.account(keycloak).await?;
+            let fit = check(&person, &account);
+            if fit.is_ok() {
+                let linked = hold::link(pool, held, account.id, keycloak.realm()).await?;
+                ensure!(linked, "another user has this account, or the hold ended before the work did");
+            }
+            audit.user(person.id, if fit.is_ok() { "linked" } else { "shown" });
+            self.show(&person, &account, fit.is_ok())?;
+            fit
+        };
+        or_let_go(pool, held, linked.await).await
+    }
+
+    async fn account(&self, keycloak: &KeycloakClient) -> anyhow::Result<FoundAccount> {
+        Ok(keycloak.find_by_id(self.keycloak_id).await?.ok_or(NoSuchAccount)?)
+    }
+
+    fn show(&self, person: &Person, account: &FoundAccount, linked: bool) -> anyhow::Result<()> {
+        self.format.print_one(&LinkLine::of(person, account, linked)).map(drop)
     }
 }
 
@@ -72,16 +93,6 @@ fn check(person: &Person, account: &FoundAccount) -> anyhow::Result<()> {
         "the account has another address than the user, or one that is not confirmed; mend that in Keycloak"
     );
     Ok(())
-}
-
-async fn link(pool: &PgPool, person: &Person, account: &FoundAccount, realm: &str) -> anyhow::Result<()> {
-    let (held, _) = own::hold(pool, &person.id.to_string()).await?;
-    let linked = hold::link(pool, held, account.id, realm).await.map_err(anyhow::Error::from);
-    let linked = linked.and_then(|linked| {
-        ensure!(linked, "another user has this account, or the user is not parked any more");
-        Ok(())
-    });
-    or_let_go(pool, held, linked).await
 }
 
 /// What is to be one: personal data included, on purpose.
@@ -99,14 +110,14 @@ struct LinkLine {
 }
 
 impl LinkLine {
-    fn of(person: Person, account: FoundAccount, linked: bool) -> Self {
+    fn of(person: &Person, account: &FoundAccount, linked: bool) -> Self {
         Self {
             id: person.id,
-            username: person.username,
-            email: person.email,
+            username: person.username.clone(),
+            email: person.email.clone(),
             keycloak_id: account.id,
-            keycloak_username: account.username,
-            keycloak_email: account.email,
+            keycloak_username: account.username.clone(),
+            keycloak_email: account.email.clone(),
             email_verified: account.email_verified,
             linked,
         }

@@ -9,12 +9,13 @@ use shared::{
     passwords::Passwords,
     store::{
         bell,
-        hold::{self, Held},
+        hold::{self, Held, Reserved},
         person::{self, Person},
     },
     telemetry::chain,
 };
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use super::{
     NoSuchUser,
@@ -144,7 +145,8 @@ impl CorrectEmail {
         self.format.print_one(&PersonLine::from(person)).map(drop)
     }
 
-    /// The account first: until the row follows, this can be run again.
+    /// The row first, so that nobody else gets the address; it is committed once the account has followed. Until then
+    /// this can be run again.
     async fn correct(
         &self,
         access: &FullAccess,
@@ -152,23 +154,32 @@ impl CorrectEmail {
         held: Held,
         person: &Person,
     ) -> anyhow::Result<AccountFate> {
-        ensure!(!hold::email_is_taken(pool, person.id, &self.email).await?, "another user has this address");
         let keycloak = KeycloakClient::new(&access.keycloak)?;
-        let fate = match whose(&keycloak, person).await? {
-            Whose::Nobody => AccountFate::None,
-            // It took the name, and the registration is still without an account.
-            Whose::SomebodyElses if person.keycloak_id.is_none() => AccountFate::Kept,
-            Whose::SomebodyElses => bail!("the account was not made for this user; change the address in Keycloak"),
-            Whose::Ours(account) if account.email_verified => {
-                bail!("the old address is confirmed: it is its owner's to change, in Keycloak")
-            }
-            Whose::Ours(account) => {
-                keycloak.change_email(account.id, self.email.as_str()).await?;
-                AccountFate::Changed
-            }
+        let (account, fate) = to_correct(whose(&keycloak, person).await?, person)?;
+        let correction = match hold::correct_email(pool, held, &self.email).await? {
+            Reserved::Ours(correction) => correction,
+            Reserved::Taken => bail!("another user has this address"),
+            Reserved::Lost => return Err(gone_meanwhile(person.id)),
         };
-        ensure!(hold::correct_email(pool, held, &self.email).await?, gone_meanwhile(person.id));
+        if let Some(account) = account {
+            keycloak.change_email(account, self.email.as_str()).await?;
+        }
+        correction.commit().await?;
         Ok(fate)
+    }
+}
+
+/// The account that has to follow, if there is one, and what becomes of what there is.
+fn to_correct(account: Whose, person: &Person) -> anyhow::Result<(Option<Uuid>, AccountFate)> {
+    match account {
+        Whose::Nobody => Ok((None, AccountFate::None)),
+        // It took the name, and the registration is still without an account.
+        Whose::SomebodyElses if person.keycloak_id.is_none() => Ok((None, AccountFate::Kept)),
+        Whose::SomebodyElses => bail!("the account was not made for this user; change the address in Keycloak"),
+        Whose::Ours(account) if account.email_verified => {
+            bail!("the old address is confirmed: it is its owner's to change, in Keycloak")
+        }
+        Whose::Ours(account) => Ok((Some(account.id), AccountFate::Changed)),
     }
 }
 
