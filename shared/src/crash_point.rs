@@ -58,6 +58,10 @@ crash_points! {
     /// Keycloak has the account, and PostgreSQL does not know.
     ProvisionAccountMade = "provision.account_made",
     ProvisionSynced = "provision.synced",
+    /// PostgreSQL knows no account any more, and Keycloak still has one with a password that must go.
+    ProvisionAccountForgotten = "provision.account_forgotten",
+    /// Keycloak has none either.
+    ProvisionAccountDeleted = "provision.account_deleted",
     /// The try is counted, and no mail has left.
     ProvisionMailBegun = "provision.mail_begun",
     /// A mail server has the mail, and PostgreSQL does not know.

@@ -29,6 +29,8 @@ pub(super) enum Way {
     Event,
     /// The same, with mails of our own.
     OwnMails,
+    /// The same, to a mail that sets another password than the one that was chosen at the registration.
+    AnotherMail,
     /// No event reaches a worker.
     Sweep,
     /// They were parked, and an operator replays them.
@@ -37,7 +39,7 @@ pub(super) enum Way {
 
 impl Way {
     fn leads_by_events(self) -> bool {
-        matches!(self, Self::Event | Self::OwnMails)
+        matches!(self, Self::Event | Self::OwnMails | Self::AnotherMail)
     }
 }
 
@@ -61,7 +63,7 @@ impl Trial {
         // In a trial by event the sweep finds nobody for an hour, unless somebody was claimed.
         let plan = if way.leads_by_events() { plan.set("SWEEP_INTERVAL", "1h") } else { plan };
         let plan = if way == Way::OwnMails { plan.by_smtp(Stack::get().smtp_port) } else { plan };
-        let system = plan.start().await;
+        let system = plan.takes_passwords().start().await;
         let witness = Witness::of(&system);
         let usernames = witness.usernames(USERS);
         Self { point, way, realm, system, api_port: ReservedPort::new(), witness, usernames }
@@ -114,7 +116,11 @@ impl Trial {
 
     async fn a_worker_dies(&mut self, strangers: &[String]) -> Vec<Process> {
         let api = self.api().start();
-        self.register().await;
+        if self.way == Way::AnotherMail {
+            self.complete_with_a_password().await;
+        } else {
+            self.register().await;
+        }
         if self.way == Way::Replay {
             self.park_and_replay(strangers).await;
         }
@@ -162,6 +168,15 @@ impl Trial {
 
     async fn register(&self) {
         self.witness.register(&self.api_url(), &self.usernames).await;
+    }
+
+    /// Everybody has chosen a password, is complete, and asks for another mail.
+    async fn complete_with_a_password(&self) {
+        self.witness.register_with_a_password(&self.api_url(), &self.usernames).await;
+        let mut worker = self.worker().start();
+        self.witness.places.until_quiet(PATIENCE).await.expect("all are complete");
+        assert!(worker.stop().await.success());
+        self.ask_for_mails().await;
     }
 
     /// As a client that was cut off does: once more.

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use checker::{Administrator, Attempt, Client, Outside, Places, Report, history::Account};
 use chrono::DateTime;
 use futures_util::future::join_all;
+use serde_json::{Value, json};
 use shared::{
     domain::{
         email::EmailAddress,
@@ -18,7 +19,9 @@ use shared::{
 use uuid::Uuid;
 
 use super::{
+    eventually::eventually,
     fake_keycloak::FakeKeycloak,
+    http,
     keycloak::Realm,
     mail_catcher::MailCatcher,
     mailbox::Mailbox,
@@ -77,6 +80,21 @@ impl Witness {
             Registered { id, username: username.clone(), email: format!("{username}@example.org") }
         };
         join_all(usernames.iter().map(register)).await
+    }
+
+    /// Registers each of them, with a password, at an api that nobody kills.
+    pub async fn register_with_a_password(&self, api_url: &str, usernames: &[String]) {
+        for username in usernames {
+            let email = format!("{username}@example.org");
+            let body = json!({ "username": username, "email": email, "firstName": "Ada", "lastName": "Lovelace",
+                               "password": "Correct.horse.1" });
+            let url = format!("{api_url}/users/register");
+            let answer =
+                eventually("the api answers", REST, async || http::client().post(&url).json(&body).send().await).await;
+            let answer: Value = answer.json().await.expect("JSON");
+            let id = answer["id"].as_str().and_then(|id| id.parse().ok());
+            self.client.note(Attempt { username: username.clone(), email, acknowledged: Some(id.expect("an id")) });
+        }
     }
 
     /// Registers all of them by the api's own statement: a crowd, in a moment.

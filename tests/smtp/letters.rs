@@ -141,6 +141,7 @@ fn somebody(text: &str, email: &str) -> ClaimedUser {
         created_at: Utc::now(),
         attempts: 1,
         account: None,
+        realm: None,
         password_waits: false,
         mail_wanted: 1,
         last_error: None,

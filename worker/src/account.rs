@@ -1,7 +1,7 @@
 //! Making sure that a user has exactly one account, and that it is the user's own.
 
 use secrecy::SecretString;
-use shared::{domain::user::PasswordState, store::provisioning::ClaimedUser};
+use shared::{crash_point::CrashPoint, domain::user::PasswordState, store::provisioning::ClaimedUser};
 use uuid::Uuid;
 
 use crate::{
@@ -27,7 +27,9 @@ pub async fn ensure(
         // By the realm's policy, or by anything else that the password may be the cause of.
         Err(Failure::Account(KeycloakError::Refused { .. })) if password.is_some() => {
             let made = ensure_with(keycloak, user, None).await?;
-            Ok(Made { password: made.password.and(Some(PasswordState::Refused)), ..made })
+            // One that an earlier try made with the password after all keeps it.
+            let lost = made.password == Some(PasswordState::Lost);
+            Ok(Made { password: if lost { Some(PasswordState::Refused) } else { made.password }, ..made })
         }
         made => made,
     }
@@ -50,15 +52,30 @@ async fn ensure_with(
         Err(error) if !error.may_have_happened() => return Err(Failure::Account(error)),
         Err(error) => error,
     };
-    if let Some(found) = look_up(keycloak, user, &error).await.map_err(Failure::Account)? {
-        return if found.is_of(user) { Ok(made(found.id, found.has_password())) } else { Err(Failure::Conflict) };
+    match look_up(keycloak, user, &error).await.map_err(Failure::Account)? {
+        Some(found) if !found.is_of(user) => return Err(Failure::Conflict),
+        Some(found) if is_prepared(user, &found) => {
+            keycloak.delete(found.id).await.map_err(Failure::Account)?;
+            CrashPoint::ProvisionAccountDeleted.pass();
+        }
+        Some(found) => return Ok(made(found.id, found.has_password())),
+        None if !error.is_transient() => return Err(Failure::Account(error)),
+        // Keycloak answers and does not know the user, so the unclear try had no effect.
+        None => {}
     }
-    if !error.is_transient() {
-        return Err(Failure::Account(error));
-    }
-    // Keycloak answers and does not know the user, so the unclear try had no effect.
     let id = keycloak.create(user, password).await.map_err(Failure::Account)?;
     Ok(made(id, password.is_some()))
+}
+
+/// Whether somebody may have prepared the account: it has the password that was chosen at the registration, nobody has
+/// confirmed the address, and the mail that is owed sets another password. The link in it confirms the address before
+/// that is set, and would let in whoever chose the first one. Nothing less than deleting the account ends a login that
+/// has been begun with it, on Keycloak's own page, and waits for the address to be confirmed.
+///
+/// Such an account is never adopted, so that a deletion of an earlier run that lands late takes it from nobody: what is
+/// made in its place has another id.
+fn is_prepared(user: &ClaimedUser, found: &FoundAccount) -> bool {
+    user.password_waits && !user.chosen_password_counts() && found.has_password() && found.is_untouched(user)
 }
 
 /// Whoever has the username; and if Keycloak said that somebody has something of ours, whoever has the address.

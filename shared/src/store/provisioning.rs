@@ -34,6 +34,8 @@ pub struct ClaimedUser {
     /// This run included.
     pub attempts: i32,
     pub account: Option<Account>,
+    /// Where the account is, or was until it was [forgotten](forget_account).
+    pub realm: Option<String>,
     pub mail_wanted: i32,
     /// Whether a password was chosen at the registration and is still on its way to the account.
     pub password_waits: bool,
@@ -43,11 +45,18 @@ pub struct ClaimedUser {
     pub cause: TraceContext,
 }
 
+impl ClaimedUser {
+    /// Whether a password that was chosen at the registration is still the one that is wanted. Whoever asks for another
+    /// mail wants to set one, and need not be who chose that one.
+    pub fn chosen_password_counts(&self) -> bool {
+        self.mail_wanted == 1
+    }
+}
+
 /// The account in Keycloak.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     pub id: Uuid,
-    pub realm: String,
     /// What became of a password that was chosen at the registration.
     pub password: Option<PasswordState>,
 }
@@ -117,7 +126,8 @@ pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) 
         created_at: row.created_at,
         attempts: row.attempts,
         password_waits: password == Some(PasswordState::Waiting),
-        account: row.keycloak_id.zip(row.keycloak_realm).map(|(id, realm)| Account { id, realm, password }),
+        account: row.keycloak_id.map(|id| Account { id, password }),
+        realm: row.keycloak_realm,
         mail_wanted: row.mail_wanted,
         last_error: row.last_error,
         cause: TraceContext::read(|name| row.traceparent.as_deref().filter(|_| name == "traceparent")),
@@ -133,8 +143,13 @@ async fn exists(pool: &PgPool, id: UserId) -> Result<bool, StoreError> {
     .await
 }
 
-/// The account is known to exist.
-pub async fn mark_synced(pool: &PgPool, user: &ClaimedUser, account: &Account) -> Result<Fenced, StoreError> {
+/// The account is known to exist, in this realm.
+pub async fn mark_synced(
+    pool: &PgPool,
+    user: &ClaimedUser,
+    account: &Account,
+    realm: &str,
+) -> Result<Fenced, StoreError> {
     let done = within(
         "mark a user synced",
         sqlx::query!(
@@ -145,7 +160,7 @@ pub async fn mark_synced(pool: &PgPool, user: &ClaimedUser, account: &Account) -
             user.id.as_uuid(),
             user.claim_no,
             account.id,
-            account.realm,
+            realm,
             account.password.map(PasswordState::as_str),
         )
         .execute(pool),
@@ -155,18 +170,21 @@ pub async fn mark_synced(pool: &PgPool, user: &ClaimedUser, account: &Account) -
 }
 
 /// The account is about to be deleted and made anew, without the password that was chosen for it. Until it is, all is as
-/// before it was made: whoever goes on finds it, or none.
-pub async fn forget_account(pool: &PgPool, user: &ClaimedUser) -> Result<Fenced, StoreError> {
+/// before it was made: whoever goes on finds it, or none, in the same realm. Takes the whole lease anew for it.
+pub async fn forget_account(pool: &PgPool, user: &ClaimedUser, lease: Duration) -> Result<Fenced, StoreError> {
     let done = within(
         "forget an account",
         sqlx::query!(
             r#"
-        UPDATE users SET keycloak_id = NULL, keycloak_realm = NULL, synced_at = NULL, password_state = $3
+        UPDATE users
+           SET keycloak_id = NULL, synced_at = NULL, password_state = $3,
+               leased_until = now() + make_interval(secs => $4)
          WHERE id = $1 AND claim_no = $2
         "#,
             user.id.as_uuid(),
             user.claim_no,
             PasswordState::Waiting.as_str(),
+            lease.as_secs_f64(),
         )
         .execute(pool),
     )

@@ -51,6 +51,13 @@ impl Accounts {
         self.numbered.get(self.usernames.get(&username.to_lowercase())?).cloned()
     }
 
+    pub(super) fn confirm_address(&mut self, username: &str) {
+        let account = self.usernames.get(username).and_then(|number| self.numbered.get_mut(number));
+        let account = account.expect("an account");
+        account.email_verified = true;
+        account.required_actions.retain(|action| action != "VERIFY_EMAIL");
+    }
+
     /// Without `exact` a part of the name is enough, as it is in Keycloak.
     pub(super) fn search(&self, username: Option<&str>, email: Option<&str>, exact: bool) -> Vec<Account> {
         let fits = |value: &str, wanted: Option<&str>| {

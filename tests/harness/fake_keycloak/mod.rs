@@ -131,6 +131,11 @@ impl FakeKeycloak {
         self.service.accounts().create(&user.to_string()).unwrap_or_else(|refusal| panic!("{refusal:?}"))
     }
 
+    /// The owner of the address follows the link of a mail that only confirms it.
+    pub fn confirm_address(&self, username: &str) {
+        self.service.accounts().confirm_address(username);
+    }
+
     /// An administrator takes the user away.
     pub fn delete_user(&self, id: &str) {
         self.service.accounts().delete(id).unwrap_or_else(|refusal| panic!("{refusal:?}"));

@@ -39,7 +39,7 @@ pub const PLACES: [Place; 20] = [
     place(Guard::FenceOf(Write::Postpone), PROVISIONING, "postpone", FENCE),
     place(Guard::FenceOf(Write::Park), PROVISIONING, "park", FENCE),
     place(Guard::Adoption, ACCOUNT, "ensure_with", &["look_up(keycloak, user, &error)", "Ok(made(found.id"]),
-    place(Guard::Proof, ACCOUNT, "ensure_with", &["if found.is_of(user)", "Err(Failure::Conflict)"]),
+    place(Guard::Proof, ACCOUNT, "ensure_with", &["if !found.is_of(user)", "Err(Failure::Conflict)"]),
     place(Guard::TryRecordedFirst, MAIL, "send_mail", &["provisioning::begin_mail(", "fenced(", ".send_setup("]),
     place(Guard::ServedAfterMail, MAIL, "send_mail", &[".send_setup(", "sent?;", "provisioning::mark_served("]),
     place(Guard::ServedAsClaimed, PROVISIONING, "mark_served", &["SET mail_served = $3", "user.mail_wanted,"]),

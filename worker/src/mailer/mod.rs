@@ -98,8 +98,7 @@ impl Mailer {
 /// Whoever chose a password at the registration is asked to confirm the address, once. Every later mail sets a
 /// password, whatever there is: the address need not be of whoever chose that one.
 pub fn purpose(user: &ClaimedUser, account: &Account) -> Purpose {
-    let first = user.mail_wanted == 1;
-    if first && account.password == Some(PasswordState::Set) {
+    if user.chosen_password_counts() && account.password == Some(PasswordState::Set) {
         Purpose::EmailVerification
     } else {
         Purpose::PasswordSetup

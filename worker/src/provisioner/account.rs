@@ -18,8 +18,7 @@ use super::{
 use crate::{
     account::{self, Made},
     breaker::Pass,
-    keycloak::users::Purpose,
-    mailer, metrics,
+    metrics,
     outcome::{Blame, Failure, Step},
 };
 
@@ -35,10 +34,7 @@ impl Provisioner {
             account::ensure(&self.keycloak, user, password.as_ref()).await
         };
         let made = self.in_time(lease_end, making).await;
-        match &made {
-            Err(failure) if failure.blame() == Blame::Keycloak => pass.failed(),
-            _ => pass.succeeded(),
-        }
+        tell(pass, &made);
         let account = self.synced(user, made?).await?;
         if user.password_waits {
             self.erase_password(user).await;
@@ -46,40 +42,35 @@ impl Provisioner {
         Ok(account)
     }
 
-    /// Whether somebody may have prepared the account: it has the password that was chosen at the registration, nobody
-    /// has confirmed the address, and the mail that is owed sets another password. The link in it confirms the address
-    /// before that is set, and would let in whoever chose the first one.
-    pub(super) async fn is_prepared(
+    /// The account as a mail may be sent to it: not with a password that somebody may have prepared it with. Such an
+    /// account is made anew, in the way that every account is made.
+    ///
+    /// The row forgets it first: whoever goes on after a crash looks for it, and for none that an operator deletes until
+    /// then, because nobody could tell that from our own deletion. One that was touched since it was made (its address
+    /// confirmed or changed, or the account disabled) is left as it is: anybody can ask for a mail. It is looked at again
+    /// directly before it is deleted.
+    pub(super) async fn unprepared<'a>(
         &self,
         user: &ClaimedUser,
         account: &Account,
+        pass: Pass<'a>,
         lease_end: Instant,
-    ) -> Result<bool, Failure> {
-        let is_set = account.password == Some(PasswordState::Set);
-        if !is_set || mailer::purpose(user, account) != Purpose::PasswordSetup {
-            return Ok(false);
+    ) -> Result<(Account, Option<Pass<'a>>), Stop> {
+        if user.chosen_password_counts() || account.password != Some(PasswordState::Set) {
+            return Ok((account.clone(), Some(pass)));
         }
         let reading = async { self.keycloak.read(account.id).await.map_err(Failure::Account) };
-        Ok(self.in_time(lease_end, reading).await?.is_untouched(user))
-    }
-
-    /// Deletes the account and makes it anew without the password. Nothing less ends a login that has been begun with
-    /// it, on Keycloak's own page, and waits for the address to be confirmed.
-    pub(super) async fn make_anew(
-        &self,
-        user: &ClaimedUser,
-        account: &Account,
-        lease_end: Instant,
-    ) -> Result<Account, Stop> {
-        self.erase_password(user).await;
-        fenced(self.insist(|| provisioning::forget_account(&self.pool, user)).await?)?;
-        let without_password = ClaimedUser { account: None, password_waits: true, ..user.clone() };
-        let making = async {
-            self.keycloak.delete(account.id).await.map_err(Failure::Account)?;
-            account::ensure(&self.keycloak, &without_password, None).await
-        };
-        let made = self.in_time(lease_end, making).await?;
-        self.synced(user, made).await
+        let found = self.in_time(lease_end, reading).await;
+        if !found.as_ref().is_ok_and(|found| found.is_untouched(user)) {
+            tell(pass, &found);
+            return Ok(found.map(|_| (account.clone(), None))?);
+        }
+        let lease_end = Instant::now() + self.config.lease;
+        let write = provisioning::forget_account(&self.pool, user, self.config.lease);
+        fenced(metrics::timed("forget_account", write).await?)?;
+        CrashPoint::ProvisionAccountForgotten.pass();
+        let forgotten = ClaimedUser { account: None, password_waits: true, ..user.clone() };
+        Ok((self.make_account(&forgotten, pass, lease_end).await?, None))
     }
 
     /// A step at Keycloak: only while the user stays ours for all of it, and no longer than it may take.
@@ -97,29 +88,37 @@ impl Provisioner {
     }
 
     async fn synced(&self, user: &ClaimedUser, Made { id, password }: Made) -> Result<Account, Stop> {
-        let account = Account { id, realm: self.keycloak.realm().to_owned(), password };
+        let account = Account { id, password };
         CrashPoint::ProvisionAccountMade.pass();
         self.evidence().account_made();
         milestone(user, "keycloak_user_created");
-        let write = self.insist(|| provisioning::mark_synced(&self.pool, user, &account));
+        let write = self.insist(|| provisioning::mark_synced(&self.pool, user, &account, self.keycloak.realm()));
         fenced(metrics::timed("mark_synced", write).await?)?;
         CrashPoint::ProvisionSynced.pass();
         milestone(user, "synced");
         Ok(account)
     }
 
-    /// The password that was chosen at the registration. Without it the set-up mail asks for one, so nothing waits for
-    /// Redis to come back.
+    /// The password that was chosen at the registration, while it counts. Without it the set-up mail asks for one, so
+    /// nothing waits for Redis to come back.
     async fn chosen_password(&self, user: &ClaimedUser) -> Option<SecretString> {
-        let passwords = self.passwords.as_ref().filter(|_| user.password_waits)?;
+        let passwords = self.passwords.as_ref().filter(|_| user.password_waits && user.chosen_password_counts())?;
         let found = passwords.find(user.id).await;
         found.inspect_err(|error| tracing::warn!(error = chain(error), "a password is lost")).ok().flatten()
     }
 
-    pub(super) async fn erase_password(&self, user: &ClaimedUser) {
+    async fn erase_password(&self, user: &ClaimedUser) {
         let Some(passwords) = &self.passwords else { return };
         if let Err(error) = passwords.erase(user.id).await {
             tracing::warn!(error = chain(&error), "a password stays until its time is over");
         }
+    }
+}
+
+/// Tells the breaker what an answer says about Keycloak.
+fn tell<T>(keycloak: Pass<'_>, asked: &Result<T, Failure>) {
+    match asked {
+        Err(failure) if failure.blame() == Blame::Keycloak => keycloak.failed(),
+        _ => keycloak.succeeded(),
     }
 }

@@ -11,24 +11,28 @@ use super::{
     step::{Stop, fenced, milestone, ours_for},
 };
 use crate::{
-    breaker::Pass,
+    breaker::{Opened, Pass},
     metrics,
     outcome::{Blame, Failure, Step},
 };
 
 impl Provisioner {
+    /// Waits until a mail may leave.
+    pub(super) async fn turn(&self) -> Result<Pass<'_>, Failure> {
+        let mail = self.breakers.mail.enter().await.map_err(|Opened| Failure::MailPaused)?;
+        // On what the lease has beyond its longest step.
+        self.mailer.turn(self.config.lease_margin).await.map_err(|wait| Failure::MailPaced { wait })?;
+        Ok(mail)
+    }
+
     /// `keycloak` is the pass of a run that has not asked Keycloak anything yet.
     pub(super) async fn send_mail(
         &self,
         user: &ClaimedUser,
         account: &Account,
+        mail: Pass<'_>,
         keycloak: Option<Pass<'_>>,
     ) -> Result<(), Stop> {
-        let Ok(mail) = self.breakers.mail.enter().await else {
-            return Err(Failure::MailPaused.into());
-        };
-        // On what the lease has beyond its longest step.
-        self.mailer.turn(self.config.lease_margin).await.map_err(|wait| Failure::MailPaced { wait })?;
         let lease_end = Instant::now() + self.config.lease;
         let write = provisioning::begin_mail(&self.pool, user, self.config.lease);
         fenced(metrics::timed("begin_mail", write).await?)?;

@@ -24,7 +24,7 @@ use shared::{
     passwords::Passwords,
     store::{
         StoreError,
-        provisioning::{self, Account, Claim, ClaimedUser},
+        provisioning::{self, Claim, ClaimedUser},
     },
 };
 use sqlx::PgPool;
@@ -43,7 +43,7 @@ use crate::{
     keycloak::client::KeycloakClient,
     mailer::Mailer,
     metrics,
-    outcome::{Blame, Failure},
+    outcome::Failure,
 };
 
 pub struct Provisioner {
@@ -156,26 +156,18 @@ impl Provisioner {
 
     async fn walk(&self, user: &ClaimedUser, keycloak: Pass<'_>, lease_end: Instant) -> Result<(), Stop> {
         self.check_budget(user)?;
-        let (account, pass) = match &user.account {
+        self.check_realm(user)?;
+        let (account, mail, keycloak) = match &user.account {
+            // Whoever has to wait for the mail has an account meanwhile.
+            None => (self.make_account(user, keycloak, lease_end).await?, self.turn().await?, None),
+            // And loses none before the mail can leave.
             Some(account) => {
-                self.check_realm(account)?;
-                (account.clone(), Some(keycloak))
+                let mail = self.turn().await?;
+                let (account, keycloak) = self.unprepared(user, account, keycloak, lease_end).await?;
+                (account, mail, keycloak)
             }
-            None => (self.make_account(user, keycloak, lease_end).await?, None),
         };
-        match self.is_prepared(user, &account, lease_end).await {
-            Ok(false) => self.send_mail(user, &account, pass).await,
-            Ok(true) => {
-                let account = self.make_anew(user, &account, lease_end).await?;
-                self.send_mail(user, &account, pass).await
-            }
-            Err(failure) => {
-                if let (Some(pass), Blame::Keycloak) = (pass, failure.blame()) {
-                    pass.failed();
-                }
-                Err(failure.into())
-            }
-        }
+        self.send_mail(user, &account, mail, keycloak).await
     }
 
     /// The attempts of runs that ended by themselves are judged when they end; these ones died.
@@ -184,11 +176,11 @@ impl Provisioner {
         if spent { Err(Failure::BudgetSpent) } else { Ok(()) }
     }
 
-    fn check_realm(&self, account: &Account) -> Result<(), Failure> {
-        if account.realm == self.keycloak.realm() {
-            Ok(())
-        } else {
-            Err(Failure::OtherRealm { kept: account.realm.clone() })
+    /// Also while the account is not known: this worker would make a second one.
+    fn check_realm(&self, user: &ClaimedUser) -> Result<(), Failure> {
+        match user.realm.as_deref() {
+            Some(kept) if kept != self.keycloak.realm() => Err(Failure::OtherRealm { kept: kept.to_owned() }),
+            _ => Ok(()),
         }
     }
 
