@@ -2,7 +2,8 @@
 
 # One image with both binaries: api and worker of one release share a schema and are rolled out together.
 #   docker build -t usher .
-#   docker run usher usher-api …    docker run usher usher-worker …
+#   docker run usher usher-api serve
+#   docker run --health-cmd "usher-worker healthcheck" usher usher-worker run
 
 FROM rust:1.95-slim-bookworm AS build
 # A compiler and cmake for aws-lc, the cryptography under rustls; the slim image brings gcc alone.
@@ -65,4 +66,6 @@ USER 10001:10001
 # 8080 is public; 8081 (api) and 8082 (worker) are for health checks and stay inside.
 EXPOSE 8080 8081 8082
 # Both drain on SIGTERM, which is Docker's default: the grace must be longer than their drain of 20 s.
-CMD ["usher-api"]
+CMD ["usher-api", "serve"]
+# Of what runs by default; docker-compose.yml says the worker's own. Kubernetes asks by itself.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["usher-api", "healthcheck"]

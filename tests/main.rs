@@ -48,6 +48,7 @@ mod observability;
 mod redaction;
 mod trace;
 
+mod command_line;
 mod configuration;
 mod invariants;
 mod kubernetes;

@@ -2,15 +2,19 @@
 
 use std::process::ExitCode;
 
-use api::config::{ApiConfig, MigrationConfig};
+use api::{
+    config::{ApiConfig, MigrationConfig, server},
+    routes,
+};
 use clap::{Parser, Subcommand};
 use shared::{
-    config::{ConfigError, EXIT_USAGE, Environment},
-    telemetry::{self, TelemetryConfig},
+    cli::{self, answer, completions::Completions, healthcheck::Healthcheck},
+    config::Environment,
+    telemetry,
 };
 
 #[derive(Parser)]
-#[command(name = "usher-api", about = "Accepts registrations and commits them", version)]
+#[command(name = "usher-api", about = "Accepts registrations and commits them", version = cli::version(option_env!("USHER_COMMIT")))]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -22,57 +26,56 @@ enum Command {
     Serve,
     /// Bring the database up to date; any number of processes may do it at once
     Migrate,
+    /// Print the description of the interface, the same as at /openapi.json
+    Openapi,
+    /// What the environment says
+    #[command(subcommand)]
+    Config(cli::config::Command),
+    /// Whether the api that runs here is ready
+    Healthcheck(Healthcheck),
+    /// Print what a shell needs to complete these commands
+    Completions(Completions),
 }
 
-/// What a command does, and what it must know for it.
-enum Work {
-    Serve(Box<ApiConfig>),
-    Migrate(MigrationConfig),
-}
-
-impl Work {
-    fn of(command: &Command, environment: Environment) -> Result<Self, ConfigError> {
-        match command {
-            Command::Serve => ApiConfig::read(environment).map(Box::new).map(Self::Serve),
-            Command::Migrate => MigrationConfig::read(environment).map(Self::Migrate),
-        }
-    }
-
-    fn telemetry(&self) -> &TelemetryConfig {
+impl Command {
+    fn run(self) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Serve(config) => &config.telemetry,
-            Self::Migrate(config) => &config.telemetry,
-        }
+            Self::Serve => return serve(),
+            Self::Migrate => return migrate(),
+            Self::Openapi => answer::write(&format!("{}\n", routes::openapi().to_pretty_json()?)).map(drop),
+            Self::Config(command) => command.run(ApiConfig::parse),
+            Self::Healthcheck(check) => check.run(server::ops_listen(Environment::of_process())?),
+            Self::Completions(completions) => completions.run::<Cli>(),
+        }?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command.unwrap_or(Command::Serve);
-    let work = match Work::of(&command, Environment::of_process()) {
-        Ok(work) => work,
-        Err(faults) => {
-            eprintln!("{faults}");
-            return ExitCode::from(EXIT_USAGE);
-        }
+    let command = match cli::parse::<Cli>() {
+        Ok(Cli { command }) => command.unwrap_or(Command::Serve),
+        Err(code) => return code,
     };
-    // Outlives the runtime, so that the last words of every task are kept.
-    let _telemetry = match telemetry::start("usher-api", work.telemetry()) {
-        Ok(telemetry) => telemetry,
-        Err(error) => {
-            eprintln!("usher-api: {}", telemetry::chain(&error));
-            return ExitCode::FAILURE;
-        }
-    };
-    run(work).unwrap_or_else(|error| {
-        tracing::error!("{error:#}");
-        ExitCode::FAILURE
+    command.run().unwrap_or_else(|fault| {
+        cli::tell("usher-api", &fault);
+        cli::exit_code(&fault)
     })
 }
 
+fn serve() -> anyhow::Result<ExitCode> {
+    let config = ApiConfig::read(Environment::of_process())?;
+    // Outlives the runtime, so that the last words of every task are kept.
+    let _telemetry = telemetry::start("usher-api", &config.telemetry)?;
+    run(api::serve(config))
+}
+
+fn migrate() -> anyhow::Result<ExitCode> {
+    let config = MigrationConfig::read(Environment::of_process())?;
+    let _telemetry = telemetry::start("usher-api", &config.telemetry)?;
+    run(api::migrate(config))
+}
+
 #[tokio::main]
-async fn run(work: Work) -> anyhow::Result<ExitCode> {
-    match work {
-        Work::Serve(config) => Ok(api::serve(*config).await?),
-        Work::Migrate(config) => Ok(api::migrate(config).await?),
-    }
+async fn run<E: Into<anyhow::Error>>(work: impl Future<Output = Result<ExitCode, E>>) -> anyhow::Result<ExitCode> {
+    work.await.map_err(Into::into).inspect_err(|error| tracing::error!("{error:#}"))
 }

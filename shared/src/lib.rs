@@ -2,8 +2,8 @@
 //!
 //! In reading order: what a user is ([`domain`]), what is said about one ([`event`]), where both are kept ([`store`]),
 //! and then what every process needs: [`config`], [`trace_context`], [`telemetry`], [`metrics`], [`lifecycle`], [`backoff`],
-//! and a [`call`] as both are measured and traced by; what passes from one to the other beside the database, [`passwords`] by [`redis`]; and what tests need of it,
-//! [`crash_point`].
+//! and a [`call`] as both are measured and traced by; what passes from one to the other beside the database, [`passwords`] by [`redis`]; what
+//! their command lines have in common, [`cli`]; and what tests need of it, [`crash_point`].
 //!
 //! Deliberately absent: an HTTP server, RabbitMQ, Keycloak and mail.
 
@@ -15,6 +15,7 @@ pub mod store;
 pub mod address;
 pub mod backoff;
 pub mod call;
+pub mod cli;
 pub mod config;
 pub mod crash_point;
 pub mod lifecycle;

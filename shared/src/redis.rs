@@ -29,9 +29,10 @@ impl RedisSection {
     /// `Some(None)` where there is none: by its address, or by host and port.
     pub fn read(environment: &mut Environment) -> Option<Option<RedisAddress>> {
         let raw: Self = environment.section(Self::PREFIX);
-        let url = environment.secret_if_set("REDIS_URL", raw.url)?;
+        let url = environment.secret_if_set("REDIS_URL", "a redis:// or rediss:// address", raw.url)?;
+        let host: Option<String> = environment.if_set("REDIS_HOST", raw.host)?;
         let port = environment.or("REDIS_PORT", raw.port, 6379_u16)?;
-        let url = match (url, raw.host) {
+        let url = match (url, host) {
             (Some(_), Some(_)) => return environment.fault("REDIS_HOST and REDIS_URL are both set; set one of them"),
             (Some(url), None) => url,
             (None, Some(host)) => format!("redis://{host}:{port}/").into(),
@@ -52,6 +53,11 @@ pub fn connect(address: &RedisAddress) -> Result<ConnectionManager, RedisError> 
         .set_response_timeout(Some(Duration::from_millis(500)))
         .set_number_of_retries(0);
     ConnectionManager::new_lazy_with_config(Client::open(address.0.expose_secret())?, quick)
+}
+
+/// Whether it answers.
+pub async fn ping(address: &RedisAddress) -> Result<(), RedisError> {
+    redis::cmd("PING").query_async(&mut connect(address)?).await
 }
 
 #[cfg(test)]

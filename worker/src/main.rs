@@ -1,20 +1,22 @@
 //! `usher-worker`: relays events and leads users into Keycloak.
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, error::ErrorKind};
+use clap::{Parser, Subcommand};
 use shared::{
-    config::{EXIT_USAGE, Environment},
+    cli::{self, completions::Completions, healthcheck::Healthcheck},
+    config::Environment,
     lifecycle::Lifecycle,
     telemetry,
 };
-use worker::{Worker, config::WorkerConfig, operator};
+use worker::{
+    Worker,
+    config::{WorkerConfig, process},
+    operator,
+};
 
 #[derive(Parser)]
-#[command(name = "usher-worker", about = "Relays events and leads users into Keycloak", version)]
+#[command(name = "usher-worker", about = "Relays events and leads users into Keycloak", version = cli::version(option_env!("USHER_COMMIT")))]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -26,28 +28,37 @@ enum Command {
     Run,
     #[command(flatten)]
     Operator(operator::Command),
+    /// What the environment says
+    #[command(subcommand)]
+    Config(cli::config::Command),
+    /// Whether the worker that runs here is ready
+    Healthcheck(Healthcheck),
+    /// Print what a shell needs to complete these commands
+    Completions(Completions),
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Run => return start(),
+            Self::Operator(command) => command.run(),
+            Self::Config(command) => command.run(WorkerConfig::parse),
+            Self::Healthcheck(check) => check.run(process::ops_listen(Environment::of_process())?),
+            Self::Completions(completions) => completions.run::<Cli>(),
+        }?;
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::try_parse() {
-        Ok(Cli { command: Some(Command::Operator(command)) }) => command.run().map(|()| ExitCode::SUCCESS),
-        Ok(_) => start(),
-        Err(told) => return explain(&told),
+    let command = match cli::parse::<Cli>() {
+        Ok(Cli { command }) => command.unwrap_or(Command::Run),
+        Err(code) => return code,
     };
-    done.unwrap_or_else(|fault| {
-        // Whoever reads along may have gone.
-        writeln!(io::stderr(), "usher-worker: {fault:#}").ok();
+    command.run().unwrap_or_else(|fault| {
+        cli::tell("usher-worker", &fault);
         operator::exit_code(&fault)
     })
-}
-
-/// Help was asked for, or is needed.
-fn explain(told: &clap::Error) -> ExitCode {
-    told.print().ok();
-    match told.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => ExitCode::from(EXIT_USAGE),
-    }
 }
 
 fn start() -> anyhow::Result<ExitCode> {

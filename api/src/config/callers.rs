@@ -18,7 +18,7 @@ impl TrustedSection {
 
     pub(super) fn read(environment: &mut Environment) -> Option<TrustedProxies> {
         let raw: Self = environment.section(Self::PREFIX);
-        environment.or("TRUSTED_PROXIES", raw.proxies, TrustedProxies::default())
+        environment.or_derived("TRUSTED_PROXIES", raw.proxies, TrustedProxies::default(), "none")
     }
 }
 
@@ -37,7 +37,7 @@ impl CorsSection {
 
     pub(super) fn read(environment: &mut Environment) -> Option<Origins> {
         let raw: Self = environment.section(Self::PREFIX);
-        environment.or("CORS_ORIGINS", raw.origins, Origins::default())
+        environment.or_derived("CORS_ORIGINS", raw.origins, Origins::default(), "none")
     }
 }
 
@@ -47,6 +47,10 @@ impl Setting for Origins {
     /// `*` is none: whoever may call from a browser is named.
     fn parse(raw: &str) -> Option<Self> {
         raw.split(',').map(|origin| origin_of(origin.trim())).collect::<Option<_>>().map(Self)
+    }
+
+    fn written(&self) -> String {
+        self.0.iter().filter_map(|origin| origin.to_str().ok()).collect::<Vec<_>>().join(",")
     }
 }
 

@@ -43,11 +43,9 @@ impl KeycloakSection {
         let url: Option<Url> = environment.required("KEYCLOAK_URL", raw.url);
         let realm: Option<String> = environment.required("KEYCLOAK_REALM", raw.realm);
         let client_id = environment.required("KEYCLOAK_CLIENT_ID", raw.client_id);
-        let client_secret = environment.secret("KEYCLOAK_CLIENT_SECRET", raw.client_secret);
-        let issuer: Option<Url> = match raw.issuer {
-            Some(issuer) => environment.required("KEYCLOAK_ISSUER", Some(issuer)),
-            None => url.as_ref().zip(realm.as_ref()).map(|(url, realm)| beneath(url, &["realms", realm])),
-        };
+        let client_secret = environment.secret("KEYCLOAK_CLIENT_SECRET", "a text", raw.client_secret);
+        let issuer = url.as_ref().zip(realm.as_ref()).map(|(url, realm)| beneath(url, &["realms", realm]));
+        let issuer = issuer_or(environment, raw.issuer, issuer);
         let audience = environment.or("KEYCLOAK_AUDIENCE", raw.audience, "usher-api".to_owned());
         let timeout = environment.or("KEYCLOAK_TIMEOUT", raw.timeout, Duration::from_secs(5));
         Some(KeycloakConfig {
@@ -59,6 +57,15 @@ impl KeycloakSection {
             audience: audience?,
             timeout: timeout?,
         })
+    }
+}
+
+/// Without a realm there is no default, which is a fault already.
+fn issuer_or(environment: &mut Environment, raw: Option<String>, default: Option<Url>) -> Option<Url> {
+    let told = "KEYCLOAK_URL/realms/KEYCLOAK_REALM";
+    match default {
+        Some(default) => environment.or_derived("KEYCLOAK_ISSUER", raw, default, told),
+        None => environment.if_set("KEYCLOAK_ISSUER", raw)?,
     }
 }
 

@@ -54,11 +54,12 @@ pub struct ApiConfig {
 impl ApiConfig {
     /// Reads every section before it gives up on any, so that all faults are listed at once.
     pub fn read(mut environment: Environment) -> Result<Self, ConfigError> {
-        let config = Self::sections(&mut environment);
+        let config = Self::parse(&mut environment);
         environment.finish(config)
     }
 
-    fn sections(environment: &mut Environment) -> Option<Self> {
+    /// What is wrong is noted in the environment.
+    pub fn parse(environment: &mut Environment) -> Option<Self> {
         let stage = UsherSection::read(environment);
         let server = ApiSection::read(environment);
         let database = DatabaseSection::read(environment);

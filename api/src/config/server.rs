@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use serde::Deserialize;
-use shared::config::Environment;
+use shared::config::{ConfigError, Environment};
 
 use crate::listener::Patience;
 
@@ -63,4 +63,10 @@ impl ApiSection {
             register_writers: writers?,
         })
     }
+}
+
+/// Where health is answered, for who only wants to ask.
+pub fn ops_listen(mut environment: Environment) -> Result<SocketAddr, ConfigError> {
+    let config = ApiSection::read(&mut environment);
+    environment.finish(config.map(|config| config.ops_listen))
 }

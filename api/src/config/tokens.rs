@@ -39,7 +39,10 @@ impl TokenSection {
         if leeway.is_some_and(|leeway| leeway > LONGEST_LEEWAY) {
             environment.fault::<()>("TOKEN_LEEWAY must not be longer than 5m");
         }
-        let clients = environment.or("TOKEN_CLIENTS", raw.clients, client_id.unwrap_or_default().to_owned());
+        let clients = {
+            let client = client_id.unwrap_or_default().to_owned();
+            environment.or_derived("TOKEN_CLIENTS", raw.clients, client, "KEYCLOAK_CLIENT_ID")
+        };
         let refresh = environment.or("TOKEN_KEYS_REFRESH", raw.keys_refresh, Duration::from_mins(5));
         let cooldown = environment.or("TOKEN_KEYS_COOLDOWN", raw.keys_cooldown, Duration::from_secs(30));
         Some(TokenConfig {

@@ -25,6 +25,10 @@ impl Setting for TrustedProxies {
         let network = |part: &str| part.parse::<IpNet>().ok().or_else(|| part.parse::<IpAddr>().ok().map(IpNet::from));
         raw.split(',').map(|part| network(part.trim())).collect::<Option<_>>().map(Self)
     }
+
+    fn written(&self) -> String {
+        self.0.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
 }
 
 impl TrustedProxies {

@@ -49,6 +49,15 @@ impl Setting for Rate {
         let rate = Self { times: times.trim().parse().ok()?, per };
         (rate.cells().0 >= SHORTEST).then_some(rate)
     }
+
+    fn written(&self) -> String {
+        let per = match self.per.as_secs() {
+            1 => "s",
+            60 => "m",
+            _ => "h",
+        };
+        format!("{}/{per}", self.times)
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! anything, and reports every fault at once; a fault names the variable and never its value.
 
 mod development;
+pub mod variable;
 
 use std::{collections::BTreeMap, env, fmt, fs, net::SocketAddr, time::Duration};
 
@@ -12,6 +13,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
+
+use self::variable::{Source, UnlessSet, Variable};
 
 /// Exit code for a faulty configuration: `EX_USAGE` of sysexits.h.
 pub const EXIT_USAGE: u8 = 64;
@@ -21,6 +24,8 @@ pub const EXIT_USAGE: u8 = 64;
 pub struct Environment {
     variables: BTreeMap<String, String>,
     faults: Vec<String>,
+    /// Which of them were asked for, in that order.
+    asked: Vec<Variable>,
     /// Known once its section is read, and looked at in the end.
     stage: Option<Stage>,
     /// Which of the secrets everybody knows.
@@ -31,11 +36,17 @@ pub struct Environment {
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError(Vec<String>);
 
+impl ConfigError {
+    pub fn faults(&self) -> &[String] {
+        &self.0
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "the configuration is not usable:")?;
         self.0.iter().try_for_each(|fault| writeln!(f, "  - {fault}"))?;
-        write!(f, ".env.example describes every variable")
+        write!(f, "docs/configuration.md describes every variable")
     }
 }
 
@@ -46,6 +57,8 @@ pub trait Setting: Sized {
     /// What is expected, for the fault.
     const EXPECTED: &'static str;
     fn parse(raw: &str) -> Option<Self>;
+    /// As it would be written.
+    fn written(&self) -> String;
 }
 
 impl Environment {
@@ -68,33 +81,81 @@ impl Environment {
     }
 
     /// A value that must be there.
-    pub fn required<T: Setting>(&mut self, name: &str, raw: Option<String>) -> Option<T> {
+    pub fn required<T: Setting>(&mut self, name: &'static str, raw: Option<String>) -> Option<T> {
+        let variable = Variable::new(name, T::EXPECTED, UnlessSet::Fault);
         match raw {
-            Some(raw) => self.parse(name, &raw),
-            None => self.fault(format!("{name} is not set; expected {}", T::EXPECTED)),
+            Some(raw) => self.parse(variable, &raw),
+            None => self.missing(variable, format!("{name} is not set; expected {}", T::EXPECTED)),
         }
     }
 
     /// A value that may be left out.
-    pub fn or<T: Setting>(&mut self, name: &str, raw: Option<String>, default: T) -> Option<T> {
-        raw.map_or(Some(default), |raw| self.parse(name, &raw))
+    pub fn or<T: Setting>(&mut self, name: &'static str, raw: Option<String>, default: T) -> Option<T> {
+        let variable = Variable::new(name, T::EXPECTED, UnlessSet::Is(default.written()));
+        self.or_default(variable, raw, default)
+    }
+
+    /// A value that may be left out, and whose default is another one in each place: `told` says which.
+    pub fn or_derived<T: Setting>(
+        &mut self,
+        name: &'static str,
+        raw: Option<String>,
+        default: T,
+        told: &'static str,
+    ) -> Option<T> {
+        let variable = Variable::new(name, T::EXPECTED, UnlessSet::Derived(told));
+        self.or_default(variable, raw, default)
+    }
+
+    /// A value that may be left out, and that has no default; `None` is a fault.
+    pub fn if_set<T: Setting>(&mut self, name: &'static str, raw: Option<String>) -> Option<Option<T>> {
+        let variable = Variable::new(name, T::EXPECTED, UnlessSet::Nothing);
+        let Some(raw) = raw else {
+            self.asked.push(variable);
+            return Some(None);
+        };
+        self.parse(variable, &raw).map(Some)
+    }
+
+    fn or_default<T: Setting>(&mut self, variable: Variable, raw: Option<String>, default: T) -> Option<T> {
+        if let Some(raw) = raw {
+            return self.parse(variable, &raw);
+        }
+        let value = Some(default.written()).filter(|value| !value.is_empty());
+        self.asked.push(Variable { value, ..variable });
+        Some(default)
     }
 
     /// A secret that must be there, as `NAME` or as the content of the file `NAME_FILE`.
-    pub fn secret(&mut self, name: &str, raw: Option<String>) -> Option<SecretString> {
+    pub fn secret(&mut self, name: &'static str, expected: &'static str, raw: Option<String>) -> Option<SecretString> {
+        let variable = Variable { is_secret: true, ..Variable::new(name, expected, UnlessSet::Fault) };
+        self.read_secret(variable, raw)
+    }
+
+    /// A secret that may be left out; `None` is a fault.
+    pub fn secret_if_set(
+        &mut self,
+        name: &'static str,
+        expected: &'static str,
+        raw: Option<String>,
+    ) -> Option<Option<SecretString>> {
+        let variable = Variable { is_secret: true, ..Variable::new(name, expected, UnlessSet::Nothing) };
+        if raw.is_none() && !self.variables.contains_key(&format!("{name}_FILE")) {
+            self.asked.push(variable);
+            return Some(None);
+        }
+        self.read_secret(variable, raw).map(Some)
+    }
+
+    fn read_secret(&mut self, variable: Variable, raw: Option<String>) -> Option<SecretString> {
+        let name = variable.name;
+        let source = if raw.is_some() { Source::Environment } else { Source::File };
+        self.asked.push(Variable { source, ..variable });
         let secret = self.raw_secret(name, raw)?;
         if development::is_known(&secret) {
             self.known_secrets.push(name.to_owned());
         }
         Some(secret)
-    }
-
-    /// A secret that may be left out; `None` is a fault.
-    pub fn secret_if_set(&mut self, name: &str, raw: Option<String>) -> Option<Option<SecretString>> {
-        if raw.is_none() && !self.variables.contains_key(&format!("{name}_FILE")) {
-            return Some(None);
-        }
-        self.secret(name, raw).map(Some)
     }
 
     fn raw_secret(&mut self, name: &str, raw: Option<String>) -> Option<SecretString> {
@@ -111,8 +172,24 @@ impl Environment {
         }
     }
 
-    fn parse<T: Setting>(&mut self, name: &str, raw: &str) -> Option<T> {
-        T::parse(raw).or_else(|| self.fault(format!("{name} is not {}", T::EXPECTED)))
+    fn parse<T: Setting>(&mut self, variable: Variable, raw: &str) -> Option<T> {
+        let parsed = T::parse(raw);
+        let (name, value) = (variable.name, parsed.as_ref().map(T::written));
+        self.asked.push(Variable { source: Source::Environment, value, ..variable });
+        parsed.or_else(|| self.fault(format!("{name} is not {}", T::EXPECTED)))
+    }
+
+    fn missing<T>(&mut self, variable: Variable, fault: String) -> Option<T> {
+        self.asked.push(variable);
+        self.fault(fault)
+    }
+
+    /// What was asked for, each variable once and where it was asked for first.
+    pub fn asked(&self) -> Vec<Variable> {
+        let is_first = |(place, variable): &(usize, &Variable)| {
+            !self.asked[..*place].iter().any(|earlier| earlier.name == variable.name)
+        };
+        self.asked.iter().enumerate().filter(is_first).map(|(_, variable)| variable.clone()).collect()
     }
 
     /// Notes a fault. Returns `None` to stand in for the value.
@@ -141,12 +218,33 @@ impl Setting for String {
     fn parse(raw: &str) -> Option<Self> {
         Some(raw.to_owned())
     }
+
+    fn written(&self) -> String {
+        self.clone()
+    }
 }
 
 impl Setting for Duration {
     const EXPECTED: &'static str = "a duration longer than zero, such as 15s or 200ms";
     fn parse(raw: &str) -> Option<Self> {
         humantime::parse_duration(raw).ok().filter(|duration| !duration.is_zero())
+    }
+
+    fn written(&self) -> String {
+        duration(*self)
+    }
+}
+
+/// In one unit, so that a day is `24h`, as everybody writes it.
+fn duration(duration: Duration) -> String {
+    let (seconds, millis) = (duration.as_secs(), duration.as_millis());
+    if u128::from(seconds) * 1000 != millis {
+        return humantime::format_duration(duration).to_string();
+    }
+    match seconds {
+        seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
     }
 }
 
@@ -155,12 +253,20 @@ impl Setting for u32 {
     fn parse(raw: &str) -> Option<Self> {
         raw.parse().ok().filter(|number| *number > 0)
     }
+
+    fn written(&self) -> String {
+        self.to_string()
+    }
 }
 
 impl Setting for u16 {
     const EXPECTED: &'static str = "a whole number from 1 to 65535";
     fn parse(raw: &str) -> Option<Self> {
         raw.parse().ok().filter(|number| *number > 0)
+    }
+
+    fn written(&self) -> String {
+        self.to_string()
     }
 }
 
@@ -169,12 +275,26 @@ impl Setting for SocketAddr {
     fn parse(raw: &str) -> Option<Self> {
         raw.parse().ok()
     }
+
+    fn written(&self) -> String {
+        self.to_string()
+    }
 }
 
 impl Setting for Url {
     const EXPECTED: &'static str = "an http:// or https:// address";
     fn parse(raw: &str) -> Option<Self> {
         Self::parse(raw).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    }
+
+    /// Without a password.
+    fn written(&self) -> String {
+        let mut shown = self.clone();
+        if shown.password().is_some() {
+            // An address with a host takes one.
+            shown.set_password(Some("***")).ok();
+        }
+        shown.to_string()
     }
 }
 
@@ -192,6 +312,13 @@ impl Setting for Stage {
             "production" => Some(Self::Production),
             "development" => Some(Self::Development),
             _ => None,
+        }
+    }
+
+    fn written(&self) -> String {
+        match self {
+            Self::Production => "production".to_owned(),
+            Self::Development => "development".to_owned(),
         }
     }
 }
@@ -231,7 +358,7 @@ impl DatabaseSection {
 
     pub fn read(environment: &mut Environment) -> Option<DatabaseConfig> {
         let raw: Self = environment.section(Self::PREFIX);
-        let url = environment.secret("DATABASE_URL", raw.url).and_then(|url| {
+        let url = environment.secret("DATABASE_URL", "a postgres:// address", raw.url).and_then(|url| {
             if is_postgres_address(url.expose_secret()) {
                 return Some(url);
             }

@@ -21,6 +21,12 @@ pub struct PasswordConfig {
     pub rules: PasswordRules,
 }
 
+impl PasswordConfig {
+    pub fn redis(&self) -> &RedisAddress {
+        &self.redis
+    }
+}
+
 /// `PASSWORD_*`
 #[derive(Debug, Default, Deserialize)]
 pub struct PasswordSection {
@@ -36,7 +42,7 @@ impl PasswordSection {
     /// `Some(None)` where no passwords are taken: without keys, or without a Redis.
     pub fn read(environment: &mut Environment, redis: Option<&RedisAddress>) -> Option<Option<PasswordConfig>> {
         let raw: Self = environment.section(Self::PREFIX);
-        let keys = environment.secret_if_set("PASSWORD_KEYS", raw.keys)?;
+        let keys = environment.secret_if_set("PASSWORD_KEYS", "keys of 32 bytes, ID:BASE64,ID:BASE64", raw.keys)?;
         let ttl = environment.or("PASSWORD_TTL", raw.ttl, Duration::from_hours(1));
         let default = PasswordRules::default();
         let min_length = environment.or("PASSWORD_MIN_LENGTH", raw.min_length, MinLength(default.min_length));
@@ -62,6 +68,10 @@ impl Setting for MinLength {
     fn parse(raw: &str) -> Option<Self> {
         raw.parse().ok().filter(|length| (8..=64).contains(length)).map(Self)
     }
+
+    fn written(&self) -> String {
+        self.0.to_string()
+    }
 }
 
 /// What a password must have one of each of.
@@ -86,6 +96,13 @@ impl Setting for Classes {
             }
         }
         Some(Self(rules))
+    }
+
+    fn written(&self) -> String {
+        let Self(PasswordRules { lower, upper, digit, special, .. }) = self;
+        let classes = [("lower", lower), ("upper", upper), ("digit", digit), ("special", special)];
+        let asked: Vec<_> = classes.into_iter().filter(|(_, asked)| **asked).map(|(class, _)| class).collect();
+        if asked.is_empty() { "none".to_owned() } else { asked.join(",") }
     }
 }
 

@@ -25,6 +25,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
     util::SubscriberInitExt as _,
 };
+use url::Url;
 
 use self::{
     line::Line,
@@ -72,6 +73,13 @@ impl Setting for LogFormat {
             _ => None,
         }
     }
+
+    fn written(&self) -> String {
+        match self {
+            Self::Pretty => "pretty".to_owned(),
+            Self::Json => "json".to_owned(),
+        }
+    }
 }
 
 /// `OTEL_EXPORTER_*`: the exporter reads them itself; here they only say that there is somebody to export to.
@@ -84,22 +92,51 @@ impl OtelSection {
     pub const PREFIX: &'static str = "OTEL_EXPORTER_";
 }
 
+/// `RUST_*`: the subscriber reads it itself, and would pass over what it does not understand.
+#[derive(Debug, Default, Deserialize)]
+pub struct RustSection {
+    log: Option<String>,
+}
+
+impl RustSection {
+    pub const PREFIX: &'static str = "RUST_";
+
+    fn read(environment: &mut Environment) -> Option<()> {
+        let raw: Self = environment.section(Self::PREFIX);
+        environment.or_derived("RUST_LOG", raw.log, Told("info".to_owned()), "info; warn for commands").map(drop)
+    }
+}
+
+/// What is logged.
+struct Told(String);
+
+impl Setting for Told {
+    const EXPECTED: &'static str = "a list of levels, such as info,milestone=debug,sqlx=warn";
+
+    fn parse(raw: &str) -> Option<Self> {
+        EnvFilter::try_new(raw).ok().map(|_| Self(raw.to_owned()))
+    }
+
+    fn written(&self) -> String {
+        self.0.clone()
+    }
+}
+
 impl LogSection {
     pub const PREFIX: &'static str = "LOG_";
 
     pub fn read(environment: &mut Environment) -> Option<TelemetryConfig> {
         let raw: Self = environment.section(Self::PREFIX);
         let otel: OtelSection = environment.section(OtelSection::PREFIX);
+        let endpoint: Option<Option<Url>> = environment.if_set("OTEL_EXPORTER_OTLP_ENDPOINT", otel.otlp_endpoint);
         let sampling = TracesSection::read(environment);
+        let told = RustSection::read(environment);
         let by_terminal = if std::io::stdout().is_terminal() { LogFormat::Pretty } else { LogFormat::Json };
-        let format = environment.or("LOG_FORMAT", raw.format, by_terminal);
+        let format =
+            environment.or_derived("LOG_FORMAT", raw.format, by_terminal, "pretty on a terminal, json otherwise");
         let dir = environment.or("LOG_DIR", raw.dir, "logs".to_owned());
-        Some(TelemetryConfig {
-            format: format?,
-            dir: dir?.into(),
-            otlp: otel.otlp_endpoint.is_some(),
-            sampling: sampling?,
-        })
+        told?;
+        Some(TelemetryConfig { format: format?, dir: dir?.into(), otlp: endpoint?.is_some(), sampling: sampling? })
     }
 }
 

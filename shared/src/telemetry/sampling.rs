@@ -44,12 +44,25 @@ impl Setting for Sampling {
         };
         Some(Self { kept, parent_decides: own.is_some() })
     }
+
+    fn written(&self) -> String {
+        let kept = match self.kept {
+            Kept::All => "always_on",
+            Kept::None => "always_off",
+            Kept::Ratio(_) => "traceidratio",
+        };
+        if self.parent_decides { format!("parentbased_{kept}") } else { kept.to_owned() }
+    }
 }
 
 impl Setting for Ratio {
     const EXPECTED: &'static str = "a number from 0 to 1";
     fn parse(raw: &str) -> Option<Self> {
         raw.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)).map(Self)
+    }
+
+    fn written(&self) -> String {
+        self.0.to_string()
     }
 }
 

@@ -93,7 +93,11 @@ impl AmqpSection {
 
     pub(super) fn read(environment: &mut Environment) -> Option<BrokerConfig> {
         let raw: Self = environment.section(Self::PREFIX);
-        let url = environment.secret("AMQP_URL", raw.url);
+        let url = environment.secret(
+            "AMQP_URL",
+            "amqp:// or amqps:// addresses of one cluster, separated by commas",
+            raw.url,
+        );
         let heartbeat = environment.or("AMQP_HEARTBEAT", raw.heartbeat, seconds(10));
         let confirm_timeout = environment.or("AMQP_CONFIRM_TIMEOUT", raw.confirm_timeout, seconds(20));
         let base = environment.or("AMQP_RECONNECT_BASE", raw.reconnect_base, Duration::from_millis(200));

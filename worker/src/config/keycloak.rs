@@ -45,7 +45,7 @@ impl KeycloakSection {
         let url = environment.required("KEYCLOAK_URL", raw.url);
         let realm = environment.required("KEYCLOAK_REALM", raw.realm);
         let client_id = environment.required("KEYCLOAK_ADMIN_CLIENT_ID", raw.admin_client_id);
-        let client_secret = environment.secret("KEYCLOAK_ADMIN_CLIENT_SECRET", raw.admin_client_secret);
+        let client_secret = environment.secret("KEYCLOAK_ADMIN_CLIENT_SECRET", "a text", raw.admin_client_secret);
         let timeout = environment.or("KEYCLOAK_TIMEOUT", raw.timeout, seconds(5));
         let deadline = environment.or("KEYCLOAK_DEADLINE", raw.deadline, seconds(15));
         let blip = environment.or("KEYCLOAK_BLIP", raw.blip, seconds(2));
@@ -61,7 +61,16 @@ impl KeycloakSection {
     }
 
     /// Links name the login client unless another is given.
-    pub(super) fn mail_client_id(self) -> Option<String> {
-        self.mail_client_id.or(self.client_id)
+    pub(super) fn mail_client_id(self, environment: &mut Environment) -> Option<String> {
+        let login: Option<Option<String>> = environment.if_set("KEYCLOAK_CLIENT_ID", self.client_id);
+        match login? {
+            Some(login) => {
+                environment.or_derived("KEYCLOAK_MAIL_CLIENT_ID", self.mail_client_id, login, "KEYCLOAK_CLIENT_ID")
+            }
+            None if self.mail_client_id.is_none() => {
+                environment.fault("KEYCLOAK_CLIENT_ID is not set, and neither is KEYCLOAK_MAIL_CLIENT_ID")
+            }
+            None => environment.if_set("KEYCLOAK_MAIL_CLIENT_ID", self.mail_client_id)?,
+        }
     }
 }

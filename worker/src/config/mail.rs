@@ -82,12 +82,11 @@ impl MailSection {
     pub(super) fn read(environment: &mut Environment) -> Option<MailConfig> {
         let raw: Self = environment.section(Self::PREFIX);
         let keycloak: KeycloakSection = environment.section(KeycloakSection::PREFIX);
-        let client_id =
-            environment.required("KEYCLOAK_MAIL_CLIENT_ID (or KEYCLOAK_CLIENT_ID)", keycloak.mail_client_id());
+        let client_id = keycloak.mail_client_id(environment);
         let redirect_uri = environment.required("MAIL_REDIRECT_URI", raw.redirect_uri.clone());
         let link_lifespan = environment.or("MAIL_LINK_LIFESPAN", raw.link_lifespan.clone(), LINK_LIFESPAN);
         let deadline = environment.or("MAIL_DEADLINE", raw.deadline.clone(), seconds(15));
-        let per_second = raw.rate.clone().map(|rate| environment.required("MAIL_RATE", Some(rate)));
+        let per_second = environment.if_set("MAIL_RATE", raw.rate.clone());
         let via = raw.via(environment, link_lifespan.unwrap_or(LINK_LIFESPAN));
         Some(MailConfig {
             via: via?,
@@ -95,7 +94,7 @@ impl MailSection {
             redirect_uri: redirect_uri?,
             link_lifespan: link_lifespan?,
             deadline: deadline?,
-            per_second: per_second.map_or(Some(None), |rate| rate.map(Some))?,
+            per_second: per_second?,
         })
     }
 
@@ -121,15 +120,10 @@ impl MailSection {
 
     fn own(self, environment: &mut Environment, link_lifespan: Duration) -> Option<OwnMail> {
         let from: Option<Sender> = environment.required("MAIL_FROM", self.from);
-        let reply_to = self.reply_to.map(|reply_to| environment.required::<Sender>("MAIL_REPLY_TO", Some(reply_to)));
+        let reply_to = environment.if_set::<Sender>("MAIL_REPLY_TO", self.reply_to);
         let text = MailText::read(environment, self.product, self.templates, self.locale, link_lifespan);
         let server = SmtpSection::read(environment);
-        Some(OwnMail {
-            from: from?.0,
-            reply_to: reply_to.map_or(Some(None), |reply_to| reply_to.map(|sender| Some(sender.0)))?,
-            text: text?,
-            server: server?,
-        })
+        Some(OwnMail { from: from?.0, reply_to: reply_to?.map(|sender| sender.0), text: text?, server: server? })
     }
 }
 
@@ -142,7 +136,7 @@ impl MailText {
         link_lifespan: Duration,
     ) -> Option<Self> {
         let product = environment.or("MAIL_PRODUCT", product, "Usher".to_owned());
-        let folder: Option<String> = templates.and_then(|folder| environment.required("MAIL_TEMPLATES", Some(folder)));
+        let folder: Option<String> = environment.if_set("MAIL_TEMPLATES", templates)?;
         let locale = environment.or("MAIL_LOCALE", locale, "en".to_owned())?;
         let templates = Templates::load(folder.as_deref().map(Path::new), &locale.to_ascii_lowercase(), link_lifespan);
         let told = |error| environment.fault(format!("MAIL_TEMPLATES or MAIL_LOCALE: {}", chain(&error)));
@@ -182,6 +176,13 @@ impl Setting for Via {
             _ => None,
         }
     }
+
+    fn written(&self) -> String {
+        match self {
+            Self::Keycloak => "keycloak".to_owned(),
+            Self::Smtp => "smtp".to_owned(),
+        }
+    }
 }
 
 /// Without what would begin another line in a header.
@@ -192,5 +193,9 @@ impl Setting for Sender {
     fn parse(raw: &str) -> Option<Self> {
         let is_plain = !raw.contains(char::is_control);
         raw.parse().ok().filter(|mailbox: &Mailbox| is_plain && mailbox.email.to_string().is_ascii()).map(Self)
+    }
+
+    fn written(&self) -> String {
+        self.0.to_string()
     }
 }

@@ -51,13 +51,17 @@ pub struct WorkerConfig {
 impl WorkerConfig {
     pub fn read(mut environment: Environment) -> Result<Self, ConfigError> {
         let config = Self::parse(&mut environment);
-        if let Some(config) = &config {
-            config.check(&mut environment);
-        }
         environment.finish(config)
     }
 
-    fn parse(environment: &mut Environment) -> Option<Self> {
+    /// What is wrong is noted in the environment.
+    pub fn parse(environment: &mut Environment) -> Option<Self> {
+        let config = Self::sections(environment)?;
+        config.check(environment);
+        Some(config)
+    }
+
+    fn sections(environment: &mut Environment) -> Option<Self> {
         // Every section is read before the first `?`, so that all faults are found.
         let stage = UsherSection::read(environment);
         let database = DatabaseSection::read(environment);

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use serde::Deserialize;
-use shared::config::Environment;
+use shared::config::{ConfigError, Environment};
 
 use super::seconds;
 
@@ -38,4 +38,10 @@ impl WorkerSection {
             termination_grace: termination_grace?,
         })
     }
+}
+
+/// Where health is answered, for who only wants to ask.
+pub fn ops_listen(mut environment: Environment) -> Result<SocketAddr, ConfigError> {
+    let config = WorkerSection::read(&mut environment);
+    environment.finish(config.map(|config| config.ops_listen))
 }

@@ -1,6 +1,6 @@
 //! The mail server that the worker itself sends through.
 
-use std::{fs, net::IpAddr, time::Duration};
+use std::{fmt, fs, net::IpAddr, time::Duration};
 
 use lettre::transport::smtp::{client::Certificate, extension::ClientId};
 use secrecy::SecretString;
@@ -40,6 +40,16 @@ pub enum SmtpTls {
     None,
 }
 
+impl fmt::Display for SmtpTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Implicit => "implicit",
+            Self::StartTls => "starttls",
+            Self::None => "none",
+        })
+    }
+}
+
 /// What `SMTP_TLS` can say: without TLS only within this machine, unless it is said more loudly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Said {
@@ -60,6 +70,15 @@ impl Setting for Said {
             _ => None,
         }
     }
+
+    fn written(&self) -> String {
+        match self {
+            Self::Implicit => "implicit".to_owned(),
+            Self::StartTls => "starttls".to_owned(),
+            Self::NoneOnLoopback => "none".to_owned(),
+            Self::NoneAnywhere => "none-beyond-loopback".to_owned(),
+        }
+    }
 }
 
 /// This machine's name by default.
@@ -70,6 +89,10 @@ impl Setting for EhloName {
     fn parse(raw: &str) -> Option<Self> {
         let is_label = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         raw.split('.').all(is_label).then(|| Self(ClientId::Domain(raw.to_owned())))
+    }
+
+    fn written(&self) -> String {
+        self.0.to_string()
     }
 }
 
@@ -98,10 +121,15 @@ impl SmtpSection {
         let raw: Self = environment.section(Self::PREFIX);
         let host: Option<String> = environment.required("SMTP_HOST", raw.host);
         let port = environment.or("SMTP_PORT", raw.port, 587);
-        let ehlo_name = environment.or("SMTP_EHLO_NAME", raw.ehlo_name, EhloName(ClientId::default()));
+        let ehlo_name = environment.or_derived(
+            "SMTP_EHLO_NAME",
+            raw.ehlo_name,
+            EhloName(ClientId::default()),
+            "this machine's name",
+        );
         let said = environment.or("SMTP_TLS", raw.tls, Said::StartTls);
         let tls = said.zip(host.as_deref()).and_then(|(said, host)| tls(environment, said, host));
-        let authority = raw.ca_file.map_or(Some(None), |path| certificate(environment, &path).map(Some));
+        let authority = environment.if_set::<Authority>("SMTP_CA_FILE", raw.ca_file);
         let timeout = environment.or("SMTP_TIMEOUT", raw.timeout, seconds(8));
         let login = EmailSection::read(environment);
         Some(SmtpConfig {
@@ -109,7 +137,7 @@ impl SmtpSection {
             port: port?,
             ehlo_name: ehlo_name?.0,
             tls: tls?,
-            authority: authority?,
+            authority: authority?.map(|authority| authority.certificate),
             login: login?,
             timeout: timeout?,
         })
@@ -123,8 +151,9 @@ impl EmailSection {
     #[expect(clippy::option_option, reason = "a login may be absent, and reading it may fail")]
     fn read(environment: &mut Environment) -> Option<Option<SmtpLogin>> {
         let raw: Self = environment.section(Self::PREFIX);
-        let password = environment.secret_if_set("EMAIL_PASSWORD", raw.password)?;
-        match (raw.user, password) {
+        let password = environment.secret_if_set("EMAIL_PASSWORD", "a text", raw.password)?;
+        let user = environment.if_set("EMAIL_USER", raw.user)?;
+        match (user, password) {
             (Some(user), Some(password)) => Some(Some(SmtpLogin { user, password })),
             (None, None) => Some(None),
             _ => environment.fault("EMAIL_USER and EMAIL_PASSWORD are only of use together"),
@@ -149,8 +178,22 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn certificate(environment: &mut Environment, path: &str) -> Option<Certificate> {
-    let pem = fs::read_to_string(path).ok().filter(|pem| pem.contains("BEGIN CERTIFICATE"));
-    let certificate = pem.and_then(|pem| Certificate::from_pem(pem.as_bytes()).ok());
-    certificate.or_else(|| environment.fault("SMTP_CA_FILE names no file with certificates (PEM)"))
+/// Whom to trust, and where that stands.
+struct Authority {
+    path: String,
+    certificate: Certificate,
+}
+
+impl Setting for Authority {
+    const EXPECTED: &'static str = "a file with certificates (PEM)";
+
+    fn parse(raw: &str) -> Option<Self> {
+        let pem = fs::read_to_string(raw).ok().filter(|pem| pem.contains("BEGIN CERTIFICATE"))?;
+        let certificate = Certificate::from_pem(pem.as_bytes()).ok()?;
+        Some(Self { path: raw.to_owned(), certificate })
+    }
+
+    fn written(&self) -> String {
+        self.path.clone()
+    }
 }

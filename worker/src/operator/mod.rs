@@ -1,10 +1,9 @@
 //! What an operator does by hand, a file for each subject.
 //!
 //! A command reads the sections of the worker's environment that it needs, and no others. Its answer goes to stdout, as a
-//! table or as JSON ([`answer`]); who did what to whom goes to the log ([`audit`]). Each may be repeated: what is done
-//! already stays as it is.
+//! table or as JSON ([`shared::cli::answer`]); who did what to whom goes to the log ([`audit`]). Each may be repeated:
+//! what is done already stays as it is.
 
-pub mod answer;
 pub mod audit;
 pub mod dead;
 pub mod link;
@@ -20,7 +19,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use shared::{
-    config::{ConfigError, DatabaseConfig, EXIT_USAGE},
+    cli::{self, answer},
+    config::DatabaseConfig,
     store::{self, SessionLimits, StoreError},
 };
 use sqlx::PgPool;
@@ -71,13 +71,8 @@ impl Command {
 
 /// What a fault ends the process with.
 pub fn exit_code(fault: &anyhow::Error) -> ExitCode {
-    if fault.is::<ConfigError>() {
-        ExitCode::from(EXIT_USAGE)
-    } else if fault.is::<NoSuchUser>() || fault.is::<NoSuchAccount>() {
-        ExitCode::from(EXIT_NOT_FOUND)
-    } else {
-        ExitCode::FAILURE
-    }
+    let is_nobody = fault.is::<NoSuchUser>() || fault.is::<NoSuchAccount>();
+    if is_nobody { ExitCode::from(EXIT_NOT_FOUND) } else { cli::exit_code(fault) }
 }
 
 /// One connection, made when it is needed.

@@ -28,6 +28,10 @@ pub struct Format {
 }
 
 impl Format {
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
     /// Prints lines side by side, or says `none` when there are none. Says whether somebody reads it.
     pub fn print<L: Line>(self, lines: &[L], none: &str) -> anyhow::Result<bool> {
         match (self.json, lines) {
@@ -73,7 +77,7 @@ fn printable(cell: &str) -> String {
 }
 
 /// Says whether somebody reads it.
-pub(super) fn write(text: &str) -> anyhow::Result<bool> {
+pub fn write(text: &str) -> anyhow::Result<bool> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
