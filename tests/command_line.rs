@@ -16,7 +16,7 @@ type Program = fn() -> Binary;
 
 /// With a command of its own.
 const COMMANDS: [(Program, &str, &str); 2] =
-    [(Binary::api, "usher-api", "migrate"), (Binary::worker, "usher-worker", "status")];
+    [(Binary::api, "usher-api", "migrate"), (Binary::worker, "usher-worker", "doctor")];
 /// With where it listens for operations.
 const LISTENERS: [(Program, &str); 2] = [(Binary::api, "API_OPS_LISTEN"), (Binary::worker, "WORKER_OPS_LISTEN")];
 

@@ -1,6 +1,7 @@
 //! What an operator does by hand: with the real binary, as from a shell.
 
 mod dead;
+mod doctor;
 mod parked;
 mod status;
 mod users;

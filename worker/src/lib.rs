@@ -6,7 +6,7 @@
 //! everybody whom the events missed. What can go wrong is judged in [`outcome`], with the [`evidence`] of other users; a [`breaker`]
 //! keeps everybody away from a downstream that is down; [`insist`] writes down what was done although the database
 //! stumbles; [`settle`] tells the broker what became of a message; [`census`] counts who waits, for the [`metrics`].
-//! What a human does by hand is an [`operator`]'s command.
+//! What a human does by hand is an [`operator`]'s command; what the worker depends on, the [`doctor`] looks at.
 
 pub mod passes;
 pub mod relay;
@@ -30,6 +30,7 @@ pub mod smtp;
 
 pub mod census;
 pub mod config;
+pub mod doctor;
 pub mod health;
 pub mod metrics;
 pub mod operator;

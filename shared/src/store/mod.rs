@@ -14,6 +14,7 @@ pub mod parked;
 pub mod person;
 pub mod provisioning;
 pub mod registrations;
+pub mod rights;
 mod trust;
 
 use std::{future::Future, sync::Arc, time::Duration};

@@ -95,6 +95,47 @@ impl Realm {
         must(self.request(Method::PUT, &path).await.json(&action)).await;
     }
 
+    /// Gives our service account one more role of `realm-management`.
+    pub async fn permit_worker(&self, role: &str) {
+        self.change_roles(Method::POST, role).await;
+    }
+
+    pub async fn forbid_worker(&self, role: &str) {
+        self.change_roles(Method::DELETE, role).await;
+    }
+
+    async fn change_roles(&self, method: Method, role: &str) {
+        assert!(self.is_own, "the shared realm stays as it is");
+        let account = format!("/clients/{}/service-account-user", self.client(&self.access.admin_client_id).await);
+        let account: Value = json_of(self.request(Method::GET, &account).await).await;
+        let management = self.client("realm-management").await;
+        let role: Value =
+            json_of(self.request(Method::GET, &format!("/clients/{management}/roles/{role}")).await).await;
+        let account = account["id"].as_str().expect("an account has an id");
+        let path = format!("/users/{account}/role-mappings/clients/{management}");
+        must(self.request(method, &path).await.json(&json!([role]))).await;
+    }
+
+    /// The id of a client.
+    async fn client(&self, client_id: &str) -> String {
+        let found: Vec<Value> =
+            json_of(self.request(Method::GET, "/clients").await.query(&[("clientId", client_id)])).await;
+        found[0]["id"].as_str().expect("a client has an id").to_owned()
+    }
+
+    /// Everybody needs one more attribute from now on.
+    pub async fn require_attribute(&self, name: &str) {
+        assert!(self.is_own, "the shared realm stays as it is");
+        let mut profile: Value = json_of(self.request(Method::GET, "/users/profile").await).await;
+        let attribute = json!({
+            "name": name,
+            "required": { "roles": ["admin", "user"] },
+            "permissions": { "view": ["admin"], "edit": ["admin", "user"] },
+        });
+        profile["attributes"].as_array_mut().expect("a profile has attributes").push(attribute);
+        must(self.request(Method::PUT, "/users/profile").await.json(&profile)).await;
+    }
+
     /// Whatever the answer: another process may be at it as well.
     async fn delete_left_overs(&self) {
         let query = [("briefRepresentation", "true")];

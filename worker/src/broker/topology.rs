@@ -50,19 +50,30 @@ pub fn dead_queue_of(queue: &str) -> Option<&'static str> {
 /// Runs on a channel of its own, because the broker closes the channel on which a declaration does not fit.
 pub async fn declare(connection: &Connection) -> Result<(), BrokerError> {
     let channel = within("open a channel", connection.create_channel()).await?;
-    declare_exchange(&channel, EVENTS, ExchangeKind::Topic).await?;
-    declare_exchange(&channel, DEAD, ExchangeKind::Direct).await?;
+    for (name, kind) in exchanges() {
+        declare_exchange(&channel, name, kind).await?;
+    }
+    for (name, arguments) in queues() {
+        declare_queue(&channel, name, arguments).await?;
+    }
     for queue in WORK_QUEUES {
-        declare_queue(&channel, queue.dead, quorum()).await?;
         bind(&channel, queue.dead, DEAD, queue.dead).await?;
-        declare_queue(&channel, queue.name, quorum_with_dead_letters(queue.dead)).await?;
         for event in queue.events {
             bind(&channel, queue.name, EVENTS, event.as_str()).await?;
         }
     }
-    declare_queue(&channel, PARKED, quorum()).await?;
     bind(&channel, PARKED, EVENTS, EventType::UserParked.as_str()).await?;
     within("close a channel", channel.close(200, "declared".into())).await
+}
+
+pub fn exchanges() -> [(&'static str, ExchangeKind); 2] {
+    [(EVENTS, ExchangeKind::Topic), (DEAD, ExchangeKind::Direct)]
+}
+
+/// With their arguments; a dead queue before the one that needs it.
+pub fn queues() -> Vec<(&'static str, FieldTable)> {
+    let pair = |queue: WorkQueue| [(queue.dead, quorum()), (queue.name, quorum_with_dead_letters(queue.dead))];
+    WORK_QUEUES.into_iter().flat_map(pair).chain([(PARKED, quorum())]).collect()
 }
 
 /// Without a limit of its own a queue of RabbitMQ 4 drops a message at the 20th look; a huge one works everywhere.
@@ -83,12 +94,12 @@ fn quorum_with_dead_letters(dead: &'static str) -> FieldTable {
     arguments
 }
 
-async fn declare_exchange(channel: &Channel, name: &str, kind: ExchangeKind) -> Result<(), BrokerError> {
+pub async fn declare_exchange(channel: &Channel, name: &str, kind: ExchangeKind) -> Result<(), BrokerError> {
     let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
     within("declare an exchange", channel.exchange_declare(name.into(), kind, options, FieldTable::default())).await
 }
 
-async fn declare_queue(channel: &Channel, name: &str, arguments: FieldTable) -> Result<(), BrokerError> {
+pub async fn declare_queue(channel: &Channel, name: &str, arguments: FieldTable) -> Result<(), BrokerError> {
     let declared = channel.queue_declare(name.into(), QueueDeclareOptions::durable(), arguments);
     within("declare a queue", declared).await.map(drop)
 }

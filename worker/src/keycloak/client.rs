@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
-use reqwest::{Client, Method, Response, StatusCode, redirect::Policy};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect::Policy};
 use secrecy::{ExposeSecret as _, SecretString};
 use shared::{address::beneath, call};
 use url::Url;
@@ -15,6 +15,8 @@ use crate::config::keycloak::KeycloakConfig;
 pub struct KeycloakClient {
     http: Client,
     admin: Url,
+    /// What everybody may see of the realm.
+    public: Url,
     token: TokenSource,
     blips: ExponentialBackoff,
     realm: String,
@@ -54,6 +56,7 @@ impl KeycloakClient {
         Ok(Self {
             http,
             admin: beneath(&config.url, &["admin", "realms", &config.realm]),
+            public: beneath(&config.url, &["realms", &config.realm]),
             token: TokenSource::new(token_url, &config.client_id, &config.client_secret),
             blips,
             realm: config.realm.clone(),
@@ -62,6 +65,16 @@ impl KeycloakClient {
 
     pub fn realm(&self) -> &str {
         &self.realm
+    }
+
+    /// The token that questions are put with.
+    pub(super) async fn token(&self) -> Result<SecretString, KeycloakError> {
+        self.token.get(&self.http).await
+    }
+
+    /// A question about what everybody may see.
+    pub(super) fn public(&self, path: &[&str]) -> RequestBuilder {
+        self.http.get(beneath(&self.public, path))
     }
 
     /// Puts a question; the answer is a success.

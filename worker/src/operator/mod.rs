@@ -25,6 +25,8 @@ use shared::{
 };
 use sqlx::PgPool;
 
+use crate::doctor;
+
 /// Exit code when there is nobody of that name: `EX_NOUSER` of sysexits.h.
 pub const EXIT_NOT_FOUND: u8 = 67;
 
@@ -32,6 +34,8 @@ pub const EXIT_NOT_FOUND: u8 = 67;
 pub enum Command {
     /// Where everybody is on the way: counts, ages, causes
     Status(status::Status),
+    /// Look at everything that a worker depends on, and say what to mend
+    Doctor(doctor::Doctor),
     /// One person, by id, username or address
     #[command(subcommand)]
     Users(users::Command),
@@ -61,6 +65,8 @@ impl Command {
     pub async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Status(status) => status.run().await,
+            // On the heap: it asks everybody at once.
+            Self::Doctor(doctor) => Box::pin(doctor.run()).await,
             Self::Users(command) => command.run().await,
             Self::Parked(command) => command.run().await,
             Self::Dead(command) => command.run().await,

@@ -53,6 +53,14 @@ impl SmtpClient {
         sent
     }
 
+    /// Says hello as before a mail, with TLS and login, and sends none.
+    pub async fn greet(&self) -> Result<(), SmtpError> {
+        let deadline = Instant::now() + self.config.timeout;
+        let session = Session::open(&self.config, self.tls.as_ref(), deadline).await?;
+        session.quit(deadline).await;
+        Ok(())
+    }
+
     async fn send_by(&self, envelope: &Envelope, mail: &[u8], deadline: Instant) -> Result<(), SmtpError> {
         if let Some(session) = self.take_idle() {
             match self.send_on(session, envelope, mail, deadline).await {

@@ -67,6 +67,11 @@ impl Session {
         by(deadline, Step::Content, self.0.message(mail)).await.map(drop)
     }
 
+    /// Goodbye, which the server may take as it likes.
+    pub(super) async fn quit(mut self, deadline: Instant) {
+        timeout_at(deadline, self.0.quit()).await.ok();
+    }
+
     /// Forgets a mail that was refused. Says whether another one may follow.
     pub(super) async fn reset(&mut self, deadline: Instant) -> bool {
         by(deadline, Step::Sender, self.0.command(Rset)).await.is_ok()
