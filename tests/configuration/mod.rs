@@ -1,6 +1,7 @@
 //! Configuration: everything from the environment, every fault at once, and an example that is complete.
 
 mod check;
+mod reference;
 
 use std::{collections::BTreeSet, fs};
 
