@@ -5,7 +5,7 @@
 use sqlx::{PgPool, PgTransaction, types::Json};
 use uuid::Uuid;
 
-use super::{StoreError, within};
+use super::{StoreError, begin, within};
 use crate::{
     domain::{email::EmailAddress, user::UserId},
     event::{self, EventType},
@@ -75,7 +75,7 @@ impl Correction {
 /// Writes another address down, and orders a mail to it if none is owed; the event that leads to it is written too, unless
 /// the user is parked.
 pub async fn correct_email(pool: &PgPool, held: Held, email: &EmailAddress) -> Result<Reserved, StoreError> {
-    let mut tx = within("begin a correction", pool.begin()).await?;
+    let mut tx = begin("begin a correction", pool, "BEGIN").await?;
     let corrected = within(
         "correct an address",
         sqlx::query_scalar!(
