@@ -171,12 +171,11 @@ fn every_test_that_the_documents_name_exists() {
     for document in ["docs/security.md", "docs/upgrading.md"] {
         let text = fs::read_to_string(root().join(document)).expect("the document is there");
         let words: Vec<&str> = text.split('`').collect();
-        let named =
-            words.windows(3).filter(|words| words[1] == ": " && (words[0].ends_with(".rs") || words[0].ends_with('/')));
+        let named = words.windows(3).filter(|words| words[1] == ": " && words[0].contains(['.', '/']));
         let mut number = 0;
         for words in named {
-            let (path, test) = (format!("tests/{}", words[0]), words[2].trim_end_matches('…'));
-            assert!(tests_below(&path).contains(&format!("fn {test}")), "{document}: no {test} in {path}");
+            let (path, promise) = (format!("tests/{}", words[0]), words[2].trim_end_matches('…'));
+            assert!(tests_below(&path).contains(&format!("fn {promise}")), "{document}: no {promise} in {path}");
             number += 1;
         }
         assert!(number >= 3, "{document} names {number} tests: has the rule lost its subject?");
