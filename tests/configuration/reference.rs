@@ -36,24 +36,40 @@ fn the_reference_is_what_the_code_says() {
 
 fn reference() -> String {
     let settings = required();
-    let of = |asked: Vec<Variable>| asked.into_iter().map(|variable| (variable.name, variable)).collect();
-    let (api, worker): (BTreeMap<_, _>, BTreeMap<_, _>) = (of(of_api(&settings)), of(of_worker(&settings)));
-    let mut text = HEAD.to_owned();
-    for section in sections() {
-        text += &format!("\n## {}\n\n| variable | is | unless set | what for |\n|---|---|---|---|\n", section.title);
-        for (name, words) in section.variables {
-            let (by_api, by_worker) = (api.get(name.as_str()), worker.get(name.as_str()));
-            let variable = by_api.or(by_worker).unwrap_or_else(|| panic!("nobody asks for {name}"));
-            let is_asked_for = match section.title.as_str() {
-                "Of both" => by_api.and(by_worker).is_some(),
-                "Of usher-api" => by_api.is_some(),
-                _ => by_worker.is_some(),
-            };
-            assert!(is_asked_for, "{name} stands in .env.example among those {}", section.title.to_lowercase());
-            text += &row(variable, &words);
+    let asked = Asked { api: by_name(of_api(&settings)), worker: by_name(of_worker(&settings)) };
+    let tables: Vec<_> = sections().iter().map(|section| table(section, &asked)).collect();
+    format!("{HEAD}{}", tables.concat())
+}
+
+/// By whom a variable is asked for.
+struct Asked {
+    api: BTreeMap<&'static str, Variable>,
+    worker: BTreeMap<&'static str, Variable>,
+}
+
+fn by_name(asked: Vec<Variable>) -> BTreeMap<&'static str, Variable> {
+    asked.into_iter().map(|variable| (variable.name, variable)).collect()
+}
+
+impl Asked {
+    /// What is asked for under this name, by all of whom the title speaks.
+    fn find(&self, title: &str, name: &str) -> Option<&Variable> {
+        let (api, worker) = (self.api.get(name), self.worker.get(name));
+        match title {
+            "Of both" => api.filter(|_| worker.is_some()),
+            "Of usher-api" => api,
+            _ => worker,
         }
     }
-    text
+}
+
+fn table(section: &Section, asked: &Asked) -> String {
+    let head = format!("\n## {}\n\n| variable | is | unless set | what for |\n|---|---|---|---|\n", section.title);
+    let rows = section.variables.iter().map(|(name, words)| {
+        let variable = asked.find(&section.title, name);
+        row(variable.unwrap_or_else(|| panic!("{name} is not asked for by those {}", section.title)), words)
+    });
+    rows.fold(head, |text, row| text + row.as_str())
 }
 
 fn row(variable: &Variable, words: &str) -> String {

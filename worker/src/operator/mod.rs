@@ -65,8 +65,7 @@ impl Command {
     pub async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Status(status) => status.run().await,
-            // On the heap: it asks everybody at once.
-            Self::Doctor(doctor) => Box::pin(doctor.run()).await,
+            Self::Doctor(doctor) => doctor.run().await,
             Self::Users(command) => command.run().await,
             Self::Parked(command) => command.run().await,
             Self::Dead(command) => command.run().await,
