@@ -34,13 +34,15 @@ async fn refused(client: &Client, instead: Value, message: &str) {
 }
 
 async fn a_link_is_handed_out(client: Client) {
-    let id = client.create(&person("anna")).await.id();
+    let anna = person("anna");
+    let id = client.create(&anna).await.id();
     let answer = client.action_link(&id, &json!({})).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let place = format!("{}/login-actions/action-token?key=", client.access.issuer());
     assert!(answer.body["link"].as_str().is_some_and(|link| link.starts_with(&place)), "{answer:?}");
     let left = answer.body["expiration"].as_i64().expect("seconds") - Utc::now().timestamp();
     assert!((3500..=3600).contains(&left), "{left}");
+    assert_eq!(answer.body["email"].as_str().map(str::to_owned), anna["email"].as_str().map(str::to_lowercase));
     client.delete(&id).await;
 }
 

@@ -58,6 +58,14 @@ impl Accounts {
         account.required_actions.retain(|action| action != "VERIFY_EMAIL");
     }
 
+    pub(super) fn change_address(&mut self, username: &str, email: &str) {
+        let number = self.usernames[username];
+        let account = self.numbered.get_mut(&number).expect("an account");
+        let before = account.email.replace(email.to_owned());
+        before.and_then(|before| self.addresses.remove(&before));
+        self.addresses.insert(email.to_owned(), number);
+    }
+
     /// Without `exact` a part of the name is enough, as it is in Keycloak.
     pub(super) fn search(&self, username: Option<&str>, email: Option<&str>, exact: bool) -> Vec<Account> {
         let fits = |value: &str, wanted: Option<&str>| {

@@ -132,6 +132,11 @@ impl FakeKeycloak {
     }
 
     /// The owner of the address follows the link of a mail that only confirms it.
+    /// As its owner does in the account console.
+    pub fn change_address(&self, username: &str, email: &str) {
+        self.service.accounts().change_address(username, email);
+    }
+
     pub fn confirm_address(&self, username: &str) {
         self.service.accounts().confirm_address(username);
     }

@@ -192,9 +192,10 @@ impl Service {
         let asked: Mail = serde_json::from_value(body).map_err(|_| Answer::error(400, "unknown_error"))?;
         let redirects = self.access.redirect_uri.trim_end_matches("welcome");
         self.accounts().hand_out_link(&id, &asked, &self.access.client_id, redirects)?;
+        let email = self.accounts().get(&id)?.email.clone();
         let link = format!("{}/login-actions/action-token?key={id}", self.access.issuer());
         let expiration = Utc::now().timestamp() + asked.lifespan.unwrap_or(43_200);
-        Ok(Answer::new(200).json(json!({ "link": link, "expiration": expiration })))
+        Ok(Answer::new(200).json(json!({ "link": link, "expiration": expiration, "email": email })))
     }
 
     /// Whom a request is about, as far as it says so.

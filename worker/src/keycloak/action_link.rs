@@ -14,14 +14,17 @@ use super::{
     users::{ActionLink, Purpose},
 };
 
-#[derive(Deserialize)]
-struct Answer {
-    link: SecretString,
+/// What the provider hands out.
+#[derive(Debug, Deserialize)]
+pub struct HandedOut {
+    pub link: SecretString,
+    /// Where it may be sent: the account's address in Keycloak, which its owner may have changed since the registration.
+    pub email: String,
 }
 
 impl KeycloakClient {
     /// Asks our own provider (`deploy/keycloak/action-link`): stock Keycloak mails such links and hands none out.
-    pub async fn action_link(&self, link: &ActionLink<'_>) -> Result<SecretString, KeycloakError> {
+    pub async fn action_link(&self, link: &ActionLink<'_>) -> Result<HandedOut, KeycloakError> {
         let doing = "hand out the link of a set-up mail";
         let body = json!({
             "userId": link.account,
@@ -41,8 +44,7 @@ impl KeycloakClient {
             patience: Patience::Always,
         };
         let answer = self.ask(&question).await.map_err(provider_missing)?;
-        let answer: Answer = answer.json().await.map_err(|_| KeycloakError::Unreadable { doing })?;
-        Ok(answer.link)
+        answer.json().await.map_err(|_| KeycloakError::Unreadable { doing })
     }
 
     /// Whether the provider is there: it does not know this user, and says so.

@@ -1,7 +1,7 @@
 //! A mail as it goes over the wire.
 //!
-//! Nothing that a person typed comes into a header, but the address, which is parsed once more: a row may be older than
-//! today's rules, or written by hand.
+//! Nothing that a person typed comes into a header, but the address, which is parsed once more: in Keycloak it may have
+//! been changed to one that our rules would not take.
 
 use lettre::{
     Address, Message,
@@ -24,16 +24,17 @@ pub struct Letter {
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LetterError {
-    #[error("the address in the row is none that a mail can be sent to")]
+    #[error("the address is none that a mail can be sent to")]
     Address,
     #[error("a mail was put together in a wrong way")]
     Build,
 }
 
 impl Letter {
-    pub fn compose(mail: &OwnMail, user: &ClaimedUser, words: Words) -> Result<Self, LetterError> {
-        let address: Address = user.email.parse().map_err(|_| LetterError::Address)?;
-        if !user.email.is_ascii() {
+    /// To the address that the account has in Keycloak.
+    pub fn compose(mail: &OwnMail, user: &ClaimedUser, to: &str, words: Words) -> Result<Self, LetterError> {
+        let address: Address = to.parse().map_err(|_| LetterError::Address)?;
+        if !to.is_ascii() {
             return Err(LetterError::Address);
         }
         let mut message = Message::builder()

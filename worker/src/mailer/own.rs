@@ -40,7 +40,7 @@ impl OwnPost {
         user: &ClaimedUser,
         asked: &ActionLink<'_>,
     ) -> Result<(), MailError> {
-        let link = keycloak.action_link(asked).await.map_err(MailError::Link)?;
+        let handed_out = keycloak.action_link(asked).await.map_err(MailError::Link)?;
         let words = self.mail.text.templates.words(
             asked.purpose.into(),
             user.locale.as_deref(),
@@ -49,11 +49,11 @@ impl OwnPost {
                 username: &user.username,
                 first_name: &user.first_name,
                 last_name: &user.last_name,
-                link: link.expose_secret(),
+                link: handed_out.link.expose_secret(),
                 lifespan: Lifespan::of(asked.lifespan),
             },
         )?;
-        let letter = Letter::compose(&self.mail, user, words)?;
+        let letter = Letter::compose(&self.mail, user, &handed_out.email, words)?;
         self.server.send(&letter.envelope, &letter.content).await.map_err(MailError::Smtp)
     }
 }

@@ -67,7 +67,7 @@ public final class ActionLinkResource {
 
         var token = new ExecuteActionsActionToken(
                 user.getId(), user.getEmail(), expiration, actions, redirectUri, client.getClientId());
-        var link = new ActionLink(linkWith(token), expiration);
+        var link = new ActionLink(linkWith(token), expiration, user.getEmail());
         tell(user, request);
         return Response.ok(link).header("Cache-Control", "no-store").build();
     }
