@@ -12,7 +12,7 @@ use crate::{
         eventually::eventually,
         fake_keycloak::FakeKeycloak,
         rabbit::{Message, Probe},
-        system::{PATIENCE, Plan, Registered, System},
+        system::{PATIENCE, Plan, System},
     },
     topology,
 };
@@ -27,14 +27,6 @@ async fn without_worker(keycloak: &FakeKeycloak) -> (System, Probe) {
     topology::declare_on(&system.vhost).await;
     let probe = system.vhost.probe().await;
     (system, probe)
-}
-
-/// Registers somebody of whom no event will tell.
-async fn register_without_event(system: &System) -> Registered {
-    let user = system.register().await;
-    let lost = sqlx::query("DELETE FROM outbox WHERE user_id = $1").bind(user.id).execute(system.pool()).await;
-    assert_eq!(lost.expect("an event can be lost").rows_affected(), 1);
-    user
 }
 
 fn named(message_id: &str) -> BasicProperties {
@@ -130,7 +122,7 @@ async fn an_event_about_nobody_is_no_dead_letter() {
 async fn an_event_of_a_later_version_is_followed() {
     let keycloak = FakeKeycloak::start().await;
     let (mut system, probe) = without_worker(&keycloak).await;
-    let user = register_without_event(&system).await;
+    let user = system.register_without_event().await;
     let body = json!({ "version": 7, "userId": user.id, "tenant": { "id": 3 } }).to_string();
     let later = named("from-the-future").with_type("user.created.v7".into()).with_content_type("text/plain".into());
     probe.publish("usher.events", "user.created", body.as_bytes(), later).await;
@@ -145,7 +137,7 @@ async fn an_event_of_a_later_version_is_followed() {
 async fn a_dead_letter_can_be_moved_back() {
     let keycloak = FakeKeycloak::start().await;
     let (mut system, probe) = without_worker(&keycloak).await;
-    let user = register_without_event(&system).await;
+    let user = system.register_without_event().await;
     system.start_worker().await;
     // An older worker could not read what this one can: to the queue by its name, as "Move messages" does.
     let body = json!({ "version": 1, "userId": user.id }).to_string();

@@ -5,6 +5,7 @@
 
 mod keycloak;
 mod mail;
+mod rabbitmq;
 mod swagger;
 
 use serde_json::{Value, json};

@@ -41,9 +41,9 @@ impl Management {
         must(self.request(Method::PUT, &["permissions", vhost, user]).json(&permissions)).await;
     }
 
-    /// Without a tag: by AMQP alone.
-    pub(super) async fn create_user(&self, name: &str, password: &str) {
-        let user = json!({ "password": password, "tags": "" });
+    /// Without a tag it logs in by AMQP alone.
+    pub(super) async fn create_user(&self, name: &str, password: &str, tag: &str) {
+        let user = json!({ "password": password, "tags": tag });
         must(self.request(Method::PUT, &["users", name]).json(&user)).await;
     }
 

@@ -47,11 +47,19 @@ impl Vhost {
     /// The address by which another service logs in, with these rights to configure, to write and to read.
     pub async fn address_for(&self, rights: [&str; 3]) -> String {
         let management = Management::connect();
-        management.create_user(&self.name, &self.name).await;
+        management.create_user(&self.name, &self.name, "").await;
         management.permit_user(&self.name, &self.name, rights).await;
         let mut url = Url::parse(&self.amqp_url).expect("AMQP_URL is an address");
         url.set_username(&self.name).and_then(|()| url.set_password(Some(&self.name))).expect("a login fits into it");
         url.into()
+    }
+
+    /// Somebody who looks after this virtual host by the management UI, and sees no other. The name is the password too.
+    pub async fn create_operator(&self) -> &str {
+        let management = Management::connect();
+        management.create_user(&self.name, &self.name, "policymaker").await;
+        management.permit_user(&self.name, &self.name, ["^$", "^$", r"^usher\."]).await;
+        &self.name
     }
 
     pub async fn probe(&self) -> Probe {
