@@ -23,7 +23,7 @@ async fn everybody_is_counted_where_they_are() {
     eventually("all is published", PATIENCE, async || system.outbox_depth().await == 0).await;
     system.stop_workers().await;
     let leased = system.register_as("leased").await;
-    sqlx::query("UPDATE users SET leased_until = now() + interval '1 h' WHERE id = $1")
+    sqlx::query("UPDATE users SET leased_until = now() + interval '1 h', last_error = 'tried before' WHERE id = $1")
         .bind(leased.id)
         .execute(system.pool())
         .await
@@ -46,7 +46,7 @@ async fn everybody_is_counted_where_they_are() {
     }
     let parked = &status["parked"];
     assert_eq!((&parked[0]["reason"], &parked[0]["users"]), (&json!("conflict"), &json!(1)), "{status}");
-    assert_eq!(status["causes"][0]["users"], json!(1));
+    assert_eq!((&status["causes"][0]["users"], &status["causes"][1]["error"]), (&json!(1), &json!("tried before")));
     assert!(status["causes"][0]["error"].as_str().is_some_and(|error| error.contains("500")), "{status}");
     let hour = json!({ "registered": 5, "synced": 2, "mailed": 1 });
     assert_eq!((&status["lastHour"], &status["nextTryAt"].is_string()), (&hour, &true), "{status}");
@@ -63,5 +63,21 @@ async fn everybody_is_counted_where_they_are() {
     let alone = command(&system, &["status", "--json"]).env("AMQP_URL", "amqp://127.0.0.1:1/nobody").finish().await;
     assert_eq!(objects(&alone)[0]["inQueues"], json!(null));
     assert!(alone.stderr.contains("the queues are not known"), "{}", alone.stderr);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn it_is_seen_whether_a_worker_runs() {
+    let keycloak = FakeKeycloak::start().await;
+    let mut system = Plan::on(keycloak.access()).start().await;
+    system.until_complete(&system.register().await).await;
+    assert_eq!(objects(&operate(&system, &["status", "--json"]).await)[0]["workerRuns"], json!(true));
+
+    system.stop_workers().await;
+    // Its sessions end a moment later.
+    eventually("it is seen that none does", PATIENCE, async || {
+        operate(&system, &["status"]).await.stdout.contains("none: everybody waits")
+    })
+    .await;
     system.stop().await;
 }

@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{audited, objects, operate};
+use super::{audited, by_events, objects, operate, park};
 use crate::{
     grouping::being_taken,
     harness::{
         eventually::eventually,
+        fake_keycloak::FakeKeycloak,
         keycloak::Realm,
         mailbox::Mailbox,
         own_name::own_name,
@@ -50,6 +51,28 @@ async fn a_person_is_found_by_each_name_and_the_log_learns_none() {
         assert!(!shown.log.to_lowercase().contains("example.org"), "{}", shown.log);
     }
     assert_eq!(operate(&system, &["users", "show", "nobody@example.org"]).await.code, Some(67));
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn it_shows_when_a_person_is_tried_next() {
+    let keycloak = FakeKeycloak::start().await;
+    let mut system = by_events(&keycloak).await;
+    let complete = system.register().await;
+    system.until_complete(&complete).await;
+    let (parked, _) = park(&system, &keycloak, "ada").await;
+    system.stop_workers().await;
+    let overdue = system.register().await;
+    let due = "UPDATE users SET next_attempt_at = now() - interval '1 min' WHERE id = $1";
+    execute(&system, &overdue, due).await;
+    let taken = system.register().await;
+    let lease = "UPDATE users SET leased_until = now() + interval '1 h' WHERE id = $1";
+    execute(&system, &taken, lease).await;
+
+    for (user, next) in [(complete, "-"), (parked, "-"), (overdue, "due since 2"), (taken, "now")] {
+        let shown = operate(&system, &["users", "show", &user.id.to_string()]).await.stdout;
+        assert!(shown.contains(&format!("\nnext attempt  {next}")), "{next}: {shown}");
+    }
     system.stop().await;
 }
 

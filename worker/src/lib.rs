@@ -70,7 +70,7 @@ impl Worker {
     /// Binds the ops port. Connects to nothing yet: what is down at start is waited for.
     pub async fn build(config: WorkerConfig) -> anyhow::Result<Self> {
         let database = &config.database;
-        let pool = store::connect(&database.url, database.max_connections, SessionLimits::WORKER, "usher-worker")?;
+        let pool = store::connect(&database.url, database.max_connections, SessionLimits::WORKER, store::WORKER)?;
         let address = config.process.ops_listen;
         let ops = TcpListener::bind(address).await.with_context(|| format!("could not listen on {address}"))?;
         Ok(Self { config, pool, ops })

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::{StoreError, within};
+use super::{StoreError, WORKER, within};
 
 /// How many rows one question looks at.
 pub const AT_MOST: i64 = 10_000;
@@ -17,6 +17,8 @@ pub const AT_MOST: i64 = 10_000;
 pub struct Funnel {
     /// Everybody; an estimate when there are more than [`AT_MOST`].
     pub registered: u64,
+    /// Whether a worker runs, as far as the database knows.
+    pub worker_runs: bool,
     pub outbox: u64,
     /// The age of the event that waits longest.
     pub outbox_oldest: Option<Duration>,
@@ -41,7 +43,7 @@ pub struct Open {
     pub oldest: Option<Duration>,
     /// When the first of the waiting is tried again; the past means now.
     pub next_due: Option<DateTime<Utc>>,
-    /// Why they wait, the most frequent first.
+    /// Why they wait, or did until a worker took them again: the most frequent first.
     pub causes: Vec<(String, u64)>,
 }
 
@@ -66,6 +68,7 @@ pub async fn take(pool: &PgPool) -> Result<Funnel, StoreError> {
     let (outbox, outbox_oldest) = outbox(pool).await?;
     Ok(Funnel {
         registered: registered(pool).await?,
+        worker_runs: worker_runs(pool).await?,
         outbox,
         outbox_oldest,
         open: open(pool).await?,
@@ -85,6 +88,17 @@ async fn registered(pool: &PgPool) -> Result<u64, StoreError> {
         AT_MOST
     );
     within("count the registered", number.fetch_one(pool)).await.map(i64::unsigned_abs)
+}
+
+/// The name of a session is shown to every role.
+async fn worker_runs(pool: &PgPool) -> Result<bool, StoreError> {
+    let sessions = sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1) AS "any!"
+        "#,
+        WORKER
+    );
+    within("look for workers", sessions.fetch_one(pool)).await
 }
 
 async fn outbox(pool: &PgPool) -> Result<(u64, Option<Duration>), StoreError> {
@@ -111,7 +125,7 @@ async fn open(pool: &PgPool) -> Result<Open, StoreError> {
              ORDER BY next_attempt_at LIMIT $1
         ), causes AS (
             SELECT left(last_error, 160) AS cause, count(*) AS users FROM open
-             WHERE last_error IS NOT NULL AND NOT leased GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 5
+             WHERE last_error IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 5
         )
         SELECT count(*) FILTER (WHERE leased) AS "leased!",
                count(*) FILTER (WHERE NOT leased AND last_error IS NULL) AS "new!",

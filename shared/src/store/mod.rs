@@ -115,6 +115,9 @@ impl SessionLimits {
     };
 }
 
+/// What a worker's sessions are called, of which it has one for as long as it runs.
+pub const WORKER: &str = "usher-worker";
+
 /// A pool that connects when first used: a database that is away delays nothing but the queries.
 ///
 /// A session that may only read is not used again: what made it so (a setting of the database, a switch-over) holds for

@@ -103,7 +103,7 @@ impl Line for PersonLine {
             or_dash(parked.map(|(at, reason)| format!("{reason}, since {}", human(at)))),
             or_dash(self.last_error.as_ref()),
             self.attempts.to_string(),
-            human(self.next_attempt_at),
+            self.next_attempt(),
             time(self.leased_until),
             or_dash(account.map(|(id, realm)| format!("{id} in realm {realm}"))),
             time(self.synced_at),
@@ -111,6 +111,19 @@ impl Line for PersonLine {
             format!("{} wanted, {} served, {} tried", self.mail_wanted, self.mail_served, self.mail_attempts),
             time(self.mail_sent_at),
         ]
+    }
+}
+
+impl PersonLine {
+    /// Nothing for whom nothing is to be tried.
+    fn next_attempt(&self) -> String {
+        let at = human(self.next_attempt_at);
+        match self.status {
+            UserStatus::Complete | UserStatus::Parked => "-".to_owned(),
+            _ if self.leased_until.is_some() => "now".to_owned(),
+            _ if self.next_attempt_at < Utc::now() => format!("due since {at}"),
+            _ => at,
+        }
     }
 }
 

@@ -96,6 +96,7 @@ async fn depth(connection: &Connection, queue: &str) -> Result<u64, BrokerError>
 #[serde(rename_all = "camelCase")]
 struct StatusLine {
     registered: u64,
+    worker_runs: bool,
     in_outbox: u64,
     outbox_oldest_seconds: Option<u64>,
     /// Nothing when the broker is away.
@@ -152,6 +153,7 @@ impl StatusLine {
         let unfinished = open.new + open.leased + open.waiting + parked;
         Self {
             registered: funnel.registered,
+            worker_runs: funnel.worker_runs,
             in_outbox: funnel.outbox,
             outbox_oldest_seconds: funnel.outbox_oldest.map(|age| age.as_secs()),
             in_queues: queues.map(|(queued, _)| queued),
@@ -182,6 +184,7 @@ impl StatusLine {
 impl Line for StatusLine {
     const COLUMNS: &'static [&'static str] = &[
         "registered",
+        "workers",
         "in the outbox",
         "in the queues",
         "not tried yet",
@@ -213,6 +216,7 @@ impl Line for StatusLine {
         };
         vec![
             self.registered.to_string(),
+            if self.worker_runs { "running" } else { "none: everybody waits until one is started" }.to_owned(),
             bounded(self.in_outbox) + &since(self.outbox_oldest_seconds),
             unknown(self.in_queues),
             bounded(self.not_tried),
