@@ -41,8 +41,13 @@ async fn an_operator_sees_how_many_wait_for_keycloak() {
     ui.browser.picture("html", "normal").await;
 
     keycloak.fail_always(Endpoint::CreateUser, Fault::status(503));
-    let waiting = register_until_paused(&system, &probe).await;
-    ui.until_listed(QUEUE, waiting).await;
+    register_until_paused(&system, &probe).await;
+    // Fewer from time to time: the breaker lets one try.
+    eventually("the page shows how many there are", PATIENCE, async || {
+        let (shown, there) = (ui.listed(QUEUE).await, probe.depth(QUEUE).await.unwrap_or_default());
+        if there > 0 && shown == there.to_string() { Ok(()) } else { Err((shown, there)) }
+    })
+    .await;
     ui.browser.picture("html", "backlog").await;
 
     keycloak.heal();
@@ -51,8 +56,7 @@ async fn an_operator_sees_how_many_wait_for_keycloak() {
     system.stop().await;
 }
 
-/// Says how many messages there are for as long as Keycloak is away.
-async fn register_until_paused(system: &System, probe: &Probe) -> u32 {
+async fn register_until_paused(system: &System, probe: &Probe) {
     eventually("the consumer pauses", PATIENCE, async || {
         system.register().await;
         probe.consumers(QUEUE).await == Some(0)
@@ -62,9 +66,6 @@ async fn register_until_paused(system: &System, probe: &Probe) -> u32 {
         system.register().await;
     }
     eventually("all is published", PATIENCE, async || system.outbox_depth().await == 0).await;
-    let waiting = probe.depth(QUEUE).await.expect("the queue is there");
-    assert!(waiting >= 12, "{waiting} wait");
-    waiting
 }
 
 #[tokio::test]
@@ -134,8 +135,12 @@ impl Ui {
 
     /// On the page of all queues.
     async fn until_listed(&self, queue: &str, ready: u32) {
-        let column = "count(//table[@class='list']/thead/tr[2]/th[normalize-space(.)='Ready']/preceding-sibling::th)";
-        self.browser.see(&format!("//tr[td[1]='{queue}']/td[{column} + 1][.='{ready}']")).await;
+        self.browser.see(&format!("{}[.='{ready}']", ready_of(queue))).await;
+    }
+
+    /// What the page of all queues shows now.
+    async fn listed(&self, queue: &str) -> String {
+        self.browser.read(&ready_of(queue)).await
     }
 
     /// On the page of one queue.
@@ -163,6 +168,12 @@ impl Ui {
     async fn unfold(&self, section: &str) {
         self.browser.click(&format!("//h2[.='{section}']")).await;
     }
+}
+
+/// The cell under "Ready".
+fn ready_of(queue: &str) -> String {
+    let column = "count(//table[@class='list']/thead/tr[2]/th[normalize-space(.)='Ready']/preceding-sibling::th)";
+    format!("//tr[td[1]='{queue}']/td[{column} + 1]")
 }
 
 /// Without the login that the tests use.
