@@ -300,8 +300,9 @@ async fn a_cooldown_may_be_longer_than_a_day() {
         let sql = format!("{before} SELECT '', id, true, now() - interval '{age}' FROM users");
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(system.pool()).await.expect("the log can be changed");
         assert_eq!(by_name(&system, &user).await, 202);
-        let (_, granted) = log(&system).await[1];
-        assert_eq!(granted, expected, "{age} after the last one");
+        // The older one may be cleaned up by now.
+        let granted = log(&system).await.last().map(|(_, granted)| *granted);
+        assert_eq!(granted, Some(expected), "{age} after the last one");
     }
     system.stop().await;
 }
