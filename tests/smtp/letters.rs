@@ -71,9 +71,9 @@ async fn a_duplicate_has_the_same_message_id_and_another_mail_has_not() {
     system.stop().await;
 }
 
-/// As if the rows had been written before the api knew better.
+/// As if the row had been written before the api knew better, and Keycloak took any address.
 #[tokio::test]
-async fn a_row_cannot_add_a_header_or_a_recipient() {
+async fn neither_a_row_nor_an_account_can_add_a_header_or_a_recipient() {
     let (keycloak, server) = (FakeKeycloak::start().await, FakeSmtp::start().await);
     let system = start(&keycloak, &server).await;
     let (ada, bob) = (system.register().await, system.register().await);
@@ -81,9 +81,9 @@ async fn a_row_cannot_add_a_header_or_a_recipient() {
     system.until_complete(&bob).await;
     let evil = "x\r\nBcc: victim@example.org\r\n\r\nhello";
     let names = "UPDATE users SET first_name = $2, last_name = $2, username = lower($2) WHERE id = $1";
-    let address = "UPDATE users SET email = 'bob@example.org' || $2 WHERE id = $1";
-    for (change, user) in [(names, &ada), (address, &bob)] {
-        sqlx::query(change).bind(user.id).bind(evil).execute(system.pool()).await.expect("the row can be written");
+    sqlx::query(names).bind(ada.id).bind(evil).execute(system.pool()).await.expect("the row can be written");
+    keycloak.change_address(&bob.username, &format!("bob@example.org{evil}"));
+    for user in [&ada, &bob] {
         want_another_mail(&system, user).await;
     }
 
