@@ -5,16 +5,20 @@
 //! anything, and reports every fault at once; a fault names the variable and never its value.
 
 mod development;
+mod sections;
+mod setting;
 pub mod variable;
 
-use std::{collections::BTreeMap, env, fmt, fs, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, env, fmt, fs};
 
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, de::DeserializeOwned};
-use sqlx::postgres::PgConnectOptions;
-use url::Url;
+use secrecy::SecretString;
+use serde::de::DeserializeOwned;
 
 use self::variable::{Source, UnlessSet, Variable};
+pub use self::{
+    sections::{DatabaseConfig, DatabaseSection, Stage, SweepSection, UsherSection},
+    setting::Setting,
+};
 
 /// Exit code for a faulty configuration: `EX_USAGE` of sysexits.h.
 pub const EXIT_USAGE: u8 = 64;
@@ -51,15 +55,6 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
-
-/// A type that a variable can have.
-pub trait Setting: Sized {
-    /// What is expected, for the fault.
-    const EXPECTED: &'static str;
-    fn parse(raw: &str) -> Option<Self>;
-    /// As it would be written.
-    fn written(&self) -> String;
-}
 
 impl Environment {
     /// The variables of this process.
@@ -213,184 +208,12 @@ impl Environment {
     }
 }
 
-impl Setting for String {
-    const EXPECTED: &'static str = "a text";
-    fn parse(raw: &str) -> Option<Self> {
-        Some(raw.to_owned())
-    }
-
-    fn written(&self) -> String {
-        self.clone()
-    }
-}
-
-impl Setting for Duration {
-    const EXPECTED: &'static str = "a duration longer than zero, such as 15s or 200ms";
-    fn parse(raw: &str) -> Option<Self> {
-        humantime::parse_duration(raw).ok().filter(|duration| !duration.is_zero())
-    }
-
-    fn written(&self) -> String {
-        duration(*self)
-    }
-}
-
-/// In one unit, so that a day is `24h`, as everybody writes it.
-fn duration(duration: Duration) -> String {
-    let (seconds, millis) = (duration.as_secs(), duration.as_millis());
-    if u128::from(seconds) * 1000 != millis {
-        return humantime::format_duration(duration).to_string();
-    }
-    match seconds {
-        seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
-        seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
-        seconds => format!("{seconds}s"),
-    }
-}
-
-impl Setting for u32 {
-    const EXPECTED: &'static str = "a whole number of 1 or more";
-    fn parse(raw: &str) -> Option<Self> {
-        raw.parse().ok().filter(|number| *number > 0)
-    }
-
-    fn written(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Setting for u16 {
-    const EXPECTED: &'static str = "a whole number from 1 to 65535";
-    fn parse(raw: &str) -> Option<Self> {
-        raw.parse().ok().filter(|number| *number > 0)
-    }
-
-    fn written(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Setting for SocketAddr {
-    const EXPECTED: &'static str = "an address and a port, such as 0.0.0.0:8080";
-    fn parse(raw: &str) -> Option<Self> {
-        raw.parse().ok()
-    }
-
-    fn written(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Setting for Url {
-    const EXPECTED: &'static str = "an http:// or https:// address";
-    fn parse(raw: &str) -> Option<Self> {
-        Self::parse(raw).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-    }
-
-    /// Without a password.
-    fn written(&self) -> String {
-        let mut shown = self.clone();
-        if shown.password().is_some() {
-            // An address with a host takes one.
-            shown.set_password(Some("***")).ok();
-        }
-        shown.to_string()
-    }
-}
-
-/// Where this runs. Production refuses what would break the promise; development makes do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    Production,
-    Development,
-}
-
-impl Setting for Stage {
-    const EXPECTED: &'static str = "production or development";
-    fn parse(raw: &str) -> Option<Self> {
-        match raw {
-            "production" => Some(Self::Production),
-            "development" => Some(Self::Development),
-            _ => None,
-        }
-    }
-
-    fn written(&self) -> String {
-        match self {
-            Self::Production => "production".to_owned(),
-            Self::Development => "development".to_owned(),
-        }
-    }
-}
-
-/// `USHER_*`
-#[derive(Debug, Default, Deserialize)]
-pub struct UsherSection {
-    env: Option<String>,
-}
-
-impl UsherSection {
-    pub const PREFIX: &'static str = "USHER_";
-
-    pub fn read(environment: &mut Environment) -> Option<Stage> {
-        let raw: Self = environment.section(Self::PREFIX);
-        let stage = environment.or("USHER_ENV", raw.env, Stage::Production);
-        environment.stage = stage;
-        stage
-    }
-}
-
-/// `DATABASE_*`
-#[derive(Debug, Default, Deserialize)]
-pub struct DatabaseSection {
-    url: Option<String>,
-    max_connections: Option<String>,
-}
-
-#[derive(Debug, Clone)]
-pub struct DatabaseConfig {
-    pub url: SecretString,
-    pub max_connections: u32,
-}
-
-impl DatabaseSection {
-    pub const PREFIX: &'static str = "DATABASE_";
-
-    pub fn read(environment: &mut Environment) -> Option<DatabaseConfig> {
-        let raw: Self = environment.section(Self::PREFIX);
-        let url = environment.secret("DATABASE_URL", "a postgres:// address", raw.url).and_then(|url| {
-            if is_postgres_address(url.expose_secret()) {
-                return Some(url);
-            }
-            environment.fault("DATABASE_URL is not a postgres:// address")
-        });
-        let max_connections = environment.or("DATABASE_MAX_CONNECTIONS", raw.max_connections, 10);
-        Some(DatabaseConfig { url: url?, max_connections: max_connections? })
-    }
-}
-
-fn is_postgres_address(url: &str) -> bool {
-    ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme))
-        && url.parse::<PgConnectOptions>().is_ok()
-}
-
-/// `SWEEP_*`: the worker's rhythm, and the head start that the api gives to a new user's event.
-#[derive(Debug, Default, Deserialize)]
-pub struct SweepSection {
-    interval: Option<String>,
-}
-
-impl SweepSection {
-    pub const PREFIX: &'static str = "SWEEP_";
-
-    pub fn read(environment: &mut Environment) -> Option<Duration> {
-        let raw: Self = environment.section(Self::PREFIX);
-        environment.or("SWEEP_INTERVAL", raw.interval, Duration::from_secs(15))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use secrecy::ExposeSecret as _;
+
     use super::*;
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
