@@ -52,14 +52,7 @@ impl Command {
 }
 
 fn main() -> ExitCode {
-    let command = match cli::parse::<Cli>() {
-        Ok(Cli { command }) => command.unwrap_or(Command::Serve),
-        Err(code) => return code,
-    };
-    command.run().unwrap_or_else(|fault| {
-        cli::tell("usher-api", &fault);
-        cli::exit_code(&fault)
-    })
+    cli::main("usher-api", |Cli { command }| command.unwrap_or(Command::Serve).run(), cli::exit_code)
 }
 
 fn serve() -> anyhow::Result<ExitCode> {

@@ -51,14 +51,7 @@ impl Command {
 }
 
 fn main() -> ExitCode {
-    let command = match cli::parse::<Cli>() {
-        Ok(Cli { command }) => command.unwrap_or(Command::Run),
-        Err(code) => return code,
-    };
-    command.run().unwrap_or_else(|fault| {
-        cli::tell("usher-worker", &fault);
-        operator::exit_code(&fault)
-    })
+    cli::main("usher-worker", |Cli { command }| command.unwrap_or(Command::Run).run(), operator::exit_code)
 }
 
 fn start() -> anyhow::Result<ExitCode> {

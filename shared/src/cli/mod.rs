@@ -18,8 +18,24 @@ use clap::{Parser, error::ErrorKind};
 
 use crate::config::{ConfigError, EXIT_USAGE};
 
+/// The whole life of `program`: reads the command line, does what it says, and says on stderr why that did not work.
+pub fn main<C: Parser>(
+    program: &str,
+    run: impl FnOnce(C) -> anyhow::Result<ExitCode>,
+    exit_code: impl FnOnce(&anyhow::Error) -> ExitCode,
+) -> ExitCode {
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    run(cli).unwrap_or_else(|fault| {
+        writeln!(io::stderr(), "{program}: {fault:#}").ok();
+        exit_code(&fault)
+    })
+}
+
 /// What stands on the command line; the error is what to exit with, when help was asked for or is needed.
-pub fn parse<C: Parser>() -> Result<C, ExitCode> {
+fn parse<C: Parser>() -> Result<C, ExitCode> {
     C::try_parse().map_err(|told| {
         told.print().ok();
         match told.kind() {
@@ -34,11 +50,6 @@ pub fn version(commit: Option<&str>) -> &'static str {
     static TOLD: OnceLock<String> = OnceLock::new();
     let version = env!("CARGO_PKG_VERSION");
     TOLD.get_or_init(|| commit.map_or_else(|| version.to_owned(), |commit| format!("{version} ({commit})")))
-}
-
-/// Says on stderr why `program` ends.
-pub fn tell(program: &str, fault: &anyhow::Error) {
-    writeln!(io::stderr(), "{program}: {fault:#}").ok();
 }
 
 /// What a fault ends the process with.
