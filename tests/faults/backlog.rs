@@ -33,7 +33,7 @@ async fn two_thousand_wait_for_keycloak() {
 
 /// All times are a tenth of the defaults. What it prints stands in docs/reliability.
 #[tokio::test]
-#[ignore = "takes five minutes: cargo dev test three_minutes -- --ignored --nocapture"]
+#[ignore = "runs alone, for five minutes: cargo dev test does it after all others"]
 async fn ten_thousand_wait_for_three_minutes() {
     let tenths = [
         ("SWEEP_INTERVAL", "1500ms"),
