@@ -1,6 +1,8 @@
 //! `usher-worker users`: one person, by id, username or address.
 
-use anyhow::{bail, ensure};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use shared::{
@@ -15,6 +17,7 @@ use shared::{
     telemetry::chain,
 };
 use sqlx::PgPool;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
@@ -30,6 +33,9 @@ use crate::{
     config::operator::{DatabaseAccess, FullAccess},
     keycloak::client::KeycloakClient,
 };
+
+/// Whoever registers with one of the names meanwhile waits for it, and for no more than 3 s.
+const WHILE_THE_ROW_IS_LOCKED: Duration = Duration::from_secs(2);
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -162,7 +168,8 @@ impl CorrectEmail {
             Reserved::Lost => return Err(gone_meanwhile(person.id)),
         };
         if let Some(account) = account {
-            keycloak.change_email(account, self.email.as_str()).await?;
+            let changed = timeout(WHILE_THE_ROW_IS_LOCKED, keycloak.change_email(account, self.email.as_str())).await;
+            changed.context("Keycloak takes too long to change the address; try again later")??;
         }
         correction.commit().await?;
         Ok(fate)
