@@ -164,6 +164,21 @@ async fn a_deletion_that_lands_late_takes_nobodys_account() {
     is_made_anew(system, &keycloak, &user).await;
 }
 
+/// The deletion that the dead one asked for may still be on its way, and would take the account from whoever was told
+/// that all is well.
+#[tokio::test]
+async fn an_account_that_may_be_going_is_not_adopted() {
+    let keycloak = FakeKeycloak::start().await;
+    let (mut system, user) = asked_for_another(plan(keycloak.access(), 0).hasty()).await;
+    dies_at(&system, "provision.account_forgotten:1").await;
+    keycloak.confirm_address(&user.username);
+    system.start_worker().await;
+    let row = system.until_parked(&user).await;
+    assert_eq!((row.parked_reason.as_deref(), row.mail_attempts), (Some("conflict"), 1));
+    assert_eq!(password(&keycloak, &user).as_deref(), Some(CHOSEN), "it is left as it is");
+    system.stop().await;
+}
+
 /// Between the deletion and the new account.
 #[tokio::test]
 async fn an_account_that_lands_late_with_the_password_is_not_mailed_to() {

@@ -58,6 +58,7 @@ async fn ensure_with(
             keycloak.delete(found.id).await.map_err(Failure::Account)?;
             CrashPoint::ProvisionAccountDeleted.pass();
         }
+        Some(found) if may_be_going(user, &found) => return Err(Failure::Conflict),
         Some(found) => return Ok(made(found.id, found.has_password())),
         None if !error.is_transient() => return Err(Failure::Account(error)),
         // Keycloak answers and does not know the user, so the unclear try had no effect.
@@ -76,6 +77,12 @@ async fn ensure_with(
 /// made in its place has another id.
 fn is_prepared(user: &ClaimedUser, found: &FoundAccount) -> bool {
     user.password_waits && !user.chosen_password_counts() && found.has_password() && found.is_untouched(user)
+}
+
+/// Whether an earlier run may have asked for the deletion of this account, which somebody has confirmed or changed since.
+/// It is not ours to delete any more, and whoever was told that all is well would lose it when that deletion lands.
+fn may_be_going(user: &ClaimedUser, found: &FoundAccount) -> bool {
+    user.account_was_forgotten() && found.has_password()
 }
 
 /// Whoever has the username; and if Keycloak said that somebody has something of ours, whoever has the address.

@@ -46,6 +46,11 @@ pub struct ClaimedUser {
 }
 
 impl ClaimedUser {
+    /// Whether an earlier run gave an account up, to have it made anew: its deletion may still be on its way.
+    pub fn account_was_forgotten(&self) -> bool {
+        self.account.is_none() && self.realm.is_some()
+    }
+
     /// Whether a password that was chosen at the registration is still the one that is wanted. Whoever asks for another
     /// mail wants to set one, and need not be who chose that one.
     pub fn chosen_password_counts(&self) -> bool {
