@@ -330,8 +330,8 @@ pub async fn park(pool: &PgPool, user: &ClaimedUser, reason: &str, cause: Cause<
     Ok(Fenced::from_rows(done.rows_affected()))
 }
 
-/// Up to `limit` users whose time has come, the longest overdue first; rows that somebody is just claiming are
-/// passed over.
+/// Up to `limit` users whose time has come, the longest overdue first. Locks nobody, which would cost a commit to the disk:
+/// others may find the same ones, and the claim decides.
 pub async fn due(pool: &PgPool, limit: i64, with_mail: bool) -> Result<Vec<UserId>, StoreError> {
     let ids = within(
         "find who is due",
@@ -344,7 +344,6 @@ pub async fn due(pool: &PgPool, limit: i64, with_mail: bool) -> Result<Vec<UserI
            AND (synced_at IS NULL OR $2)
          ORDER BY next_attempt_at
          LIMIT $1
-           FOR UPDATE SKIP LOCKED
         "#,
             limit,
             with_mail,
