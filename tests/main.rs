@@ -31,6 +31,7 @@ mod topology;
 
 mod dead_letters;
 mod examples;
+mod expiry;
 mod operator;
 mod sharing;
 mod sweep;

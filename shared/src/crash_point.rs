@@ -74,6 +74,9 @@ crash_points! {
     ProvisionBeforePark = "provision.before_park",
     /// The user and the event about it are committed.
     ProvisionParked = "provision.parked",
+
+    /// Keycloak has the account of somebody who is being erased no more, and PostgreSQL still has the row.
+    ErasureAccountDeleted = "erasure.account_deleted",
 }
 
 impl CrashPoint {

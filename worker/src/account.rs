@@ -76,7 +76,7 @@ async fn ensure_with(
 /// Such an account is never adopted, so that a deletion of an earlier run that lands late takes it from nobody: what is
 /// made in its place has another id.
 fn is_prepared(user: &ClaimedUser, found: &FoundAccount) -> bool {
-    user.password_waits && !user.chosen_password_counts() && found.has_password() && found.is_untouched(user)
+    user.password_waits && !user.chosen_password_counts() && found.has_password() && found.is_untouched()
 }
 
 /// Whether an earlier run may have asked for the deletion of this account, which somebody has confirmed or changed since.

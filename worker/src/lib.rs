@@ -6,6 +6,7 @@
 //! everybody whom the events missed. What can go wrong is judged in [`outcome`], with the [`evidence`] of other users; a [`breaker`]
 //! keeps everybody away from a downstream that is down; [`insist`] writes down what was done although the database
 //! stumbles; [`settle`] tells the broker what became of a message; [`census`] counts who waits, for the [`metrics`].
+//! Who never confirms is erased in the end ([`expiry`]), as a human does it ([`erasure`]), if the account is their [`own`].
 //! What a human does by hand is an [`operator`]'s command; what the worker depends on, the [`doctor`] looks at.
 
 pub mod passes;
@@ -18,6 +19,10 @@ pub mod settle;
 pub mod sweep;
 
 pub mod provisioner;
+
+pub mod erasure;
+pub mod expiry;
+pub mod own;
 
 pub mod account;
 pub mod breaker;
@@ -41,6 +46,7 @@ use anyhow::Context as _;
 use broker::connection::{Link, LinkState};
 use config::WorkerConfig;
 use consumer::Consumer;
+use expiry::Expiry;
 use futures_util::FutureExt as _;
 use health::Health;
 use provisioner::Provisioner;
@@ -127,8 +133,11 @@ impl Worker {
             interval: config.sweep_interval,
             width: config.provision.concurrency.into(),
         };
-        let sweeping = once(migrated, sweep.run(shutdown.clone()));
-        lifecycle.spawn("sweep", hold(working, sweeping));
+        let sweeping = once(migrated.clone(), sweep.run(shutdown.clone()));
+        lifecycle.spawn("sweep", hold(Arc::clone(&working), sweeping));
+        if let Some(expiry) = Expiry::wanted(&config, &pool, &provisioner) {
+            lifecycle.spawn("expiry", hold(working, once(migrated, expiry.run(shutdown.clone()))));
+        }
         lifecycle.spawn("census", census::run(pool.clone(), shutdown.clone()));
         metrics::begin(&pool, parts(&links, &provisioner));
         let health = Health { pool, links, provisioner, shutdown };

@@ -81,6 +81,11 @@ static SENT: LazyLock<Counter<u64>> = LazyLock::new(|| {
 static SWEEP_FINDS: LazyLock<Counter<u64>> =
     LazyLock::new(|| counter("usher.sweep.finds", "Users whom no event had led to a worker in time", ALONE));
 
+static EXPIRY_LOOKS: LazyLock<Counter<u64>> = LazyLock::new(|| {
+    let outcomes = by("outcome", ["erased", "kept"]);
+    counter("usher.registration.expiry.looks", "Registrations whose time was over", outcomes)
+});
+
 static OUTBOX_PENDING: LazyLock<Gauge<u64>> =
     LazyLock::new(|| gauge("usher.outbox.pending", "Events that are not published, up to 10,000"));
 static OUTBOX_AGE: LazyLock<Gauge<f64>> =
@@ -108,7 +113,7 @@ pub type Part = (&'static str, Box<dyn Fn() -> bool + Send + Sync>);
 pub fn begin(pool: &PgPool, parts: Vec<Part>) {
     tell_build(env!("CARGO_PKG_VERSION"), option_env!("USHER_COMMIT"));
     watch_pool(pool.clone(), "worker");
-    for counter in [&RUNS, &FAILURES, &CONSUMED, &REDELIVERED, &SENT, &SWEEP_FINDS, &TOKEN_REFRESHES] {
+    for counter in [&RUNS, &FAILURES, &CONSUMED, &REDELIVERED, &SENT, &SWEEP_FINDS, &EXPIRY_LOOKS, &TOKEN_REFRESHES] {
         LazyLock::force(counter);
     }
     IN_FLIGHT.add(0, &[]);
@@ -221,6 +226,11 @@ pub fn sent(outcome: &'static str) {
 
 pub fn sweep_found() {
     SWEEP_FINDS.add(1, &[]);
+}
+
+/// Nobody confirmed it, or the account is in use.
+pub fn looked_at_an_expired(erased: bool) {
+    EXPIRY_LOOKS.add(1, &[KeyValue::new("outcome", if erased { "erased" } else { "kept" })]);
 }
 
 pub fn counted(census: &Census) {

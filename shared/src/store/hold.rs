@@ -1,6 +1,6 @@
-//! An operator's hold on one user: a claim, parked or not, so that no worker has the user meanwhile.
+//! A hold on one user: a claim, parked or not, so that no worker has the user meanwhile.
 //!
-//! It ends with the command, or a minute later if that dies. What is written says `WHERE claim_no = $n`, as in a run.
+//! It ends with the command that took it, or a minute later if that dies. What is written says `WHERE claim_no = $n`, as in a run.
 
 use sqlx::{PgPool, PgTransaction, types::Json};
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub struct Held {
     pub id: UserId,
-    claim_no: i64,
+    pub(super) claim_no: i64,
 }
 
 /// `None` while a worker has the user, or when there is none.

@@ -5,6 +5,7 @@
 pub mod bell;
 pub mod census;
 pub mod durability;
+pub mod expiry;
 pub mod funnel;
 pub mod hold;
 pub mod idempotency_keys;

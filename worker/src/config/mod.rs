@@ -7,6 +7,7 @@ pub mod mail;
 pub mod operator;
 pub mod process;
 pub mod provision;
+pub mod registration;
 pub mod relay;
 pub mod smtp;
 
@@ -27,6 +28,7 @@ use self::{
     mail::{MailConfig, MailSection},
     process::{ProcessConfig, WorkerSection},
     provision::{ProvisionConfig, ProvisionSection},
+    registration::RegistrationSection,
     relay::{RelayConfig, RelaySection},
 };
 
@@ -44,6 +46,8 @@ pub struct WorkerConfig {
     pub breaker: BreakerConfig,
     pub keycloak: KeycloakConfig,
     pub mail: MailConfig,
+    /// How long after the last mail a registration that nobody confirmed is erased.
+    pub registration_expires: Option<Duration>,
     /// Where passwords that were chosen at the registration wait.
     pub passwords: Option<PasswordConfig>,
 }
@@ -74,6 +78,7 @@ impl WorkerConfig {
         let breaker = BreakerSection::read(environment);
         let keycloak = KeycloakSection::read(environment);
         let mail = MailSection::read(environment);
+        let registration_expires = RegistrationSection::read(environment);
         let redis = RedisSection::read(environment);
         let passwords = PasswordSection::read(environment, redis.as_ref().and_then(Option::as_ref));
         Some(Self {
@@ -88,6 +93,7 @@ impl WorkerConfig {
             breaker: breaker?,
             keycloak: keycloak?,
             mail: mail?,
+            registration_expires: registration_expires?,
             passwords: passwords?,
         })
     }
@@ -110,6 +116,9 @@ impl WorkerConfig {
             environment.fault::<()>(
                 "PROVISION_LEASE must be longer than MAIL_DEADLINE and KEYCLOAK_DEADLINE, by PROVISION_LEASE_MARGIN",
             );
+        }
+        if self.registration_expires.is_some_and(|expires| expires <= self.mail.link_lifespan) {
+            environment.fault::<()>("REGISTRATION_EXPIRES must be longer than MAIL_LINK_LIFESPAN");
         }
         if self.keycloak.timeout > self.keycloak.deadline {
             environment.fault::<()>("KEYCLOAK_DEADLINE must not be shorter than KEYCLOAK_TIMEOUT");
@@ -175,6 +184,7 @@ mod tests {
             ("PROVISION_LEASE", "24s"),
             ("KEYCLOAK_TIMEOUT", "16s"),
             ("RELAY_RETRY_MAX", "1ms"),
+            ("REGISTRATION_EXPIRES", "12h"),
         ] {
             assert!(read(&[(name, value)]).is_err(), "{name}={value}");
         }

@@ -50,10 +50,10 @@ impl FoundAccount {
         self.created_timestamp == Some(registered_at.timestamp_millis())
     }
 
-    /// Whether it is still as it was made: nobody has confirmed the address or changed it since, and nobody disabled it.
-    pub fn is_untouched(&self, user: &ClaimedUser) -> bool {
+    /// Whether it is still as it was made: nobody has confirmed the address since, and nobody disabled it.
+    pub fn is_untouched(&self) -> bool {
         let asks_for_the_address = self.required_actions.iter().any(|action| action == VERIFY_EMAIL);
-        self.is_of(user) && self.enabled && !self.email_verified && asks_for_the_address
+        self.enabled && !self.email_verified && asks_for_the_address
     }
 
     /// Whether it was made with a password: it asks for none.

@@ -19,7 +19,7 @@ use super::{
     answer::{Format, Line, or_dash, remark},
     audit::Audit,
     connect,
-    own::{self, or_let_go},
+    holding::{hold, or_let_go},
     parked_queue,
 };
 use crate::{
@@ -61,7 +61,7 @@ impl Link {
 
     /// What is looked at and shown is what is true while nobody else works on the user.
     async fn link(&self, pool: &PgPool, keycloak: &KeycloakClient, audit: &Audit) -> anyhow::Result<()> {
-        let (held, person) = own::hold(pool, &self.id.to_string()).await?;
+        let (held, person) = hold(pool, &self.id.to_string()).await?;
         let linked = async {
             let account = self.account(keycloak).await?;
             let fit = check(&person, &account);

@@ -6,9 +6,9 @@
 
 pub mod audit;
 pub mod dead;
+mod holding;
 pub mod link;
 pub mod mail;
-mod own;
 pub mod parked;
 pub mod parked_queue;
 pub mod person;

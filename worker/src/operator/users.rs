@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use shared::{
     config::Environment,
-    domain::{email::EmailAddress, mail_target::MailTarget, user::UserId, username::Username},
+    domain::{email::EmailAddress, user::UserId},
     passwords::Passwords,
     store::{
         bell,
@@ -25,13 +25,15 @@ use super::{
     answer::{Format, Line},
     audit::Audit,
     connect,
-    own::{self, Whose, gone_meanwhile, or_let_go, whose},
+    holding::{hold, or_let_go},
     parked_queue,
     person::PersonLine,
 };
 use crate::{
     config::operator::{DatabaseAccess, FullAccess},
+    erasure::{self, gone_meanwhile},
     keycloak::client::KeycloakClient,
+    own::{Whose, whose},
 };
 
 /// Whoever registers with one of the names meanwhile waits for it, and for no more than 3 s.
@@ -103,7 +105,7 @@ impl One {
         let access = FullAccess::read(Environment::of_process())?;
         let pool = connect(&access.database)?;
         let audit = Audit::begin("users.erase", "one user", &access.telemetry)?;
-        let (held, person) = own::hold(&pool, &self.name).await?;
+        let (held, person) = hold(&pool, &self.name).await?;
         let erased = erase(&access, &pool, held, &person).await;
         let account = or_let_go(&pool, held, erased).await?;
         audit.user(person.id, &format!("erased; account: {}", account.name()));
@@ -113,26 +115,16 @@ impl One {
     }
 }
 
-/// The account first: whoever still has a row can be erased again, should this be cut off.
 async fn erase(access: &FullAccess, pool: &PgPool, held: Held, person: &Person) -> anyhow::Result<AccountFate> {
     let keycloak = KeycloakClient::new(&access.keycloak)?;
-    let fate = match whose(&keycloak, person).await? {
+    let passwords = access.passwords.as_ref().map(Passwords::new).transpose()?;
+    let account = whose(&keycloak, person).await?;
+    erasure::erase(&keycloak, passwords.as_ref(), pool, held, person, &account).await?;
+    Ok(match account {
         Whose::Nobody => AccountFate::None,
         Whose::SomebodyElses => AccountFate::Kept,
-        Whose::Ours(account) => {
-            keycloak.delete(account.id).await?;
-            AccountFate::Deleted
-        }
-    };
-    if let Some(passwords) = &access.passwords {
-        Passwords::new(passwords)?.erase(person.id).await?;
-    }
-    let names = [Username::parse(&person.username).ok().map(MailTarget::Username)]
-        .into_iter()
-        .chain([EmailAddress::parse(&person.email).ok().map(MailTarget::Email)]);
-    let hashes: Vec<Vec<u8>> = names.flatten().map(|name| name.hash().to_vec()).collect();
-    ensure!(hold::erase(pool, held, &hashes).await?, gone_meanwhile(person.id));
-    Ok(fate)
+        Whose::Ours(_) => AccountFate::Deleted,
+    })
 }
 
 impl CorrectEmail {
@@ -140,7 +132,7 @@ impl CorrectEmail {
         let access = FullAccess::read(Environment::of_process())?;
         let pool = connect(&access.database)?;
         let audit = Audit::begin("users.correct-email", "one user", &access.telemetry)?;
-        let (held, person) = own::hold(&pool, &self.name).await?;
+        let (held, person) = hold(&pool, &self.name).await?;
         let corrected = self.correct(&access, &pool, held, &person).await;
         let account = or_let_go(&pool, held, corrected).await?;
         audit.user(person.id, &format!("address corrected; account: {}", account.name()));

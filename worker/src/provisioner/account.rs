@@ -61,7 +61,7 @@ impl Provisioner {
         }
         let reading = async { self.keycloak.read(account.id).await.map_err(Failure::Account) };
         let found = self.in_time(lease_end, reading).await;
-        if !found.as_ref().is_ok_and(|found| found.is_untouched(user)) {
+        if !found.as_ref().is_ok_and(|found| found.is_of(user) && found.is_untouched()) {
             tell(pass, &found);
             return Ok(found.map(|_| (account.clone(), None))?);
         }

@@ -145,6 +145,14 @@ impl Provisioner {
         }
     }
 
+    pub fn keycloak(&self) -> &KeycloakClient {
+        &self.keycloak
+    }
+
+    pub fn passwords(&self) -> Option<&Passwords> {
+        self.passwords.as_ref()
+    }
+
     pub fn mailer(&self) -> Arc<Mailer> {
         Arc::clone(&self.mailer)
     }
