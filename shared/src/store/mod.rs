@@ -167,18 +167,9 @@ pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether the schema is at least the one this binary was built with.
+/// Whether the schema has all that this binary was built with.
 pub async fn schema_is_current(pool: &PgPool) -> Result<bool, StoreError> {
-    let wanted = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or_default();
-    let applied = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM _sqlx_migrations WHERE version = $1 AND success) AS "exists!""#,
-        wanted
-    );
-    match applied.fetch_one(pool).await {
-        Ok(exists) => Ok(exists),
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(UNDEFINED_TABLE) => Ok(false),
-        Err(error) => Err(query("read the schema version")(error)),
-    }
+    Ok(rights::missing_migrations(pool).await?.is_empty())
 }
 
 /// Waits until [`schema_is_current`]. Says no when `shutdown` came first.
@@ -202,7 +193,6 @@ pub async fn until_schema_is_current(pool: &PgPool, shutdown: &CancellationToken
 }
 
 const SCHEMA_INTERVAL: Duration = Duration::from_secs(1);
-const UNDEFINED_TABLE: &str = "42P01";
 
 /// Whether the database answers, and takes what is written.
 pub async fn may_be_written(pool: &PgPool) -> Result<bool, StoreError> {
