@@ -24,9 +24,10 @@ pub(super) async fn examine(config: &WorkerConfig) -> Result<Vec<Finding>, Store
     match rights::server(&pool).await {
         Ok(server) => {
             findings.ok("connection", format!("PostgreSQL {}, as {}", server.version, server.role));
+            writable(&pool, &mut findings).await;
             migrations(&pool, &mut findings).await;
             may_work(&pool, &server.role, &mut findings).await;
-            may_serve_operators(&pool, &server.role, &mut findings).await;
+            may_erase(&pool, &server.role, config.registration_expires.is_some(), &mut findings).await;
             durable(&pool, config.stage, &mut findings).await;
             time(&server, &mut findings);
         }
@@ -45,6 +46,16 @@ fn unreachable(error: &StoreError) -> &'static str {
         Some("3D000") => "there is no such database: create it, or mend DATABASE_URL; then run usher-api migrate",
         Some("53300") => "the server has no connection left: raise max_connections, or lower DATABASE_MAX_CONNECTIONS",
         _ => "start PostgreSQL, or mend the host and the port in DATABASE_URL; it must not be a standby",
+    }
+}
+
+async fn writable(pool: &PgPool, findings: &mut Findings) {
+    let check = "writing";
+    let remedy = "it is a standby, or default_transaction_read_only is on: mend that, or DATABASE_URL";
+    match store::may_be_written(pool).await {
+        Ok(true) => findings.ok(check, "it takes what is written"),
+        Ok(false) => findings.fault(check, "sessions may only read", remedy),
+        Err(error) => findings.failed(check, &error, remedy),
     }
 }
 
@@ -69,10 +80,12 @@ async fn may_work(pool: &PgPool, role: &str, findings: &mut Findings) {
     }
 }
 
-async fn may_serve_operators(pool: &PgPool, role: &str, findings: &mut Findings) {
+/// For an operator's command; and for registrations that expire, if any do.
+async fn may_erase(pool: &PgPool, role: &str, by_itself: bool, findings: &mut Findings) {
     let check = "rights for users erase";
     match rights::lacking_for_operators(pool).await {
         Ok(lacking) if lacking.is_empty() => findings.ok(check, "enough"),
+        Ok(lacking) if by_itself => findings.fault(check, told(&lacking), grant(&lacking, role)),
         Ok(lacking) => findings.warning(check, told(&lacking), grant(&lacking, role)),
         Err(error) => findings.failed(check, &error, "see PostgreSQL's log"),
     }
