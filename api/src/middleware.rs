@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use shared::trace_context::TraceContext;
-use tower::util::option_layer;
+use tower::{ServiceBuilder, util::option_layer};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowOrigin, CorsLayer},
@@ -41,19 +41,22 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug, Clone)]
 struct RequestId(HeaderValue);
 
-/// Wraps a router; the last layer is the outermost.
+/// Wraps a router; the first layer is the outermost. In two parts, and not each by itself: a router keeps every layer that
+/// it is given in a box of its own, and copies all boxes for each request.
 pub fn around(router: Router, limits: &Limits, origins: &Origins) -> Router {
-    router
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(from_fn_with_state(limits.clone(), limits::by_client))
-        .layer(from_fn_with_state(limits.clone(), limits::by_load))
-        .layer(from_fn_with_state(DEADLINE, within_the_deadline))
-        .layer(CatchPanicLayer::custom(|_panic| ApiError::Panicked.into_response()))
-        .layer(map_response(as_problem))
-        .layer(option_layer(cors(origins)))
-        .layer(from_fn(security_headers::add))
-        .layer(from_fn(in_a_span))
+    let answering = ServiceBuilder::new()
         .layer(from_fn(with_an_id))
+        .layer(from_fn(in_a_span))
+        .layer(from_fn(security_headers::add))
+        .layer(option_layer(cors(origins)))
+        .layer(map_response(as_problem));
+    let refusing = ServiceBuilder::new()
+        .layer(CatchPanicLayer::custom(|_panic| ApiError::Panicked.into_response()))
+        .layer(from_fn_with_state(DEADLINE, within_the_deadline))
+        .layer(from_fn_with_state(limits.clone(), limits::by_load))
+        .layer(from_fn_with_state(limits.clone(), limits::by_client))
+        .layer(DefaultBodyLimit::max(MAX_BODY));
+    router.layer(refusing).layer(answering)
 }
 
 /// Only what is configured is allowed: without it browsers keep every page but our own away.
