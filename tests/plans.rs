@@ -30,7 +30,7 @@ const HOT: [Hot; 5] = [
                '{}', '{}', NULL, NULL, 0, NULL, NULL",
         index: "Insert on users",
     },
-    Hot { name: "The relay claims events", has: "DELETE FROM outbox o", with: "256, 0", index: "outbox_pkey" },
+    Hot { name: "The relay claims events", has: "DELETE FROM outbox o", with: "512, 0", index: "outbox_pkey" },
     Hot {
         name: "The sweep finds who is due",
         has: "ORDER BY next_attempt_at\n         LIMIT $1",

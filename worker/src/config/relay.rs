@@ -29,7 +29,7 @@ impl RelaySection {
 
     pub(super) fn read(environment: &mut Environment) -> Option<RelayConfig> {
         let raw: Self = environment.section(Self::PREFIX);
-        let batch = environment.or("RELAY_BATCH", raw.batch, 256);
+        let batch = environment.or("RELAY_BATCH", raw.batch, 512);
         let poll_interval = environment.or("RELAY_POLL_INTERVAL", raw.poll_interval, seconds(1));
         let base = environment.or("RELAY_RETRY_BASE", raw.retry_base, seconds(1));
         let max = environment.or("RELAY_RETRY_MAX", raw.retry_max, seconds(300));
