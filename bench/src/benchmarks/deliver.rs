@@ -1,5 +1,6 @@
 //! From the commit of a registration to its event at a consumer, by bell, relay and broker; beside the commit itself,
-//! which is the least that anything durable takes here.
+//! which is the least that anything durable takes here, and beside the broker alone: a message that is published without
+//! a database, to the same queue and consumer.
 
 use std::{
     collections::HashMap,
@@ -28,6 +29,7 @@ use worker::broker::message;
 use crate::{
     ground::{Database, Ground, Vhost, relay::OwnRelay, vhost::QUEUE},
     load::{open, person},
+    reference::publisher,
     rounds::{Plan, Sample},
     row::{Goal, Row},
 };
@@ -41,10 +43,11 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// When something happened, by user.
 type Times = Arc<Mutex<HashMap<UserId, Instant>>>;
 
-/// Milliseconds of one round: the commits, and from commit to delivery.
+/// Milliseconds of one round: the commits, from commit to delivery, and from publishing to delivery.
 struct Round {
     commits: Sample,
     deliveries: Sample,
+    broker: Sample,
 }
 
 pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
@@ -63,8 +66,10 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     for (rate, count) in RATES {
         let mut rounds = Vec::new();
         for round in 0..=plan.rounds.min(3) {
-            let measured = one(&database, &bell, &delivered, rate, count / u32::try_from(plan.share)?).await?;
-            rounds.extend((round > 0).then_some(measured));
+            let count = count / u32::try_from(plan.share)?;
+            let (commits, deliveries) = one(&database, &bell, &delivered, rate, count).await?;
+            let broker = broker_alone(&vhost, &delivered, rate, count).await?;
+            rounds.extend((round > 0).then_some(Round { commits, deliveries, broker }));
         }
         rows.extend(rows_of(rate, &rounds));
     }
@@ -76,7 +81,8 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-async fn one(database: &Database, bell: &Bell, delivered: &Times, rate: u32, count: u32) -> Result<Round> {
+/// The commits, and from each to the delivery.
+async fn one(database: &Database, bell: &Bell, delivered: &Times, rate: u32, count: u32) -> Result<(Sample, Sample)> {
     locked(delivered).clear();
     let committed = Times::default();
     let asker = |_| {
@@ -84,15 +90,38 @@ async fn one(database: &Database, bell: &Bell, delivered: &Times, rate: u32, cou
         move || register(pool.clone(), bell.clone(), Arc::clone(&committed))
     };
     let commits = open::at_rate(rate, count, (0..ASKERS).map(asker).collect()).await?;
+    Ok((milliseconds(&commits), until_delivered(&committed, delivered, count).await?))
+}
+
+async fn broker_alone(vhost: &Vhost, delivered: &Times, rate: u32, count: u32) -> Result<Sample> {
+    locked(delivered).clear();
+    let published = Times::default();
+    let mut askers = Vec::new();
+    for _ in 0..ASKERS {
+        let (channel, published) = (publisher::channel(&vhost.connection).await?, Arc::clone(&published));
+        askers.push(move || {
+            let (channel, published) = (channel.clone(), Arc::clone(&published));
+            async move {
+                let user = UserId::generate();
+                locked(&published).insert(user, Instant::now());
+                publisher::publish_one(&channel, user).await
+            }
+        });
+    }
+    open::at_rate(rate, count, askers).await?;
+    until_delivered(&published, delivered, count).await
+}
+
+/// From when each was sent.
+async fn until_delivered(sent: &Times, delivered: &Times, count: u32) -> Result<Sample> {
     let all_sent = Instant::now();
     while locked(delivered).len() < usize::try_from(count)? {
         ensure!(all_sent.elapsed() < PATIENCE, "not all events are delivered");
         sleep(Duration::from_millis(5)).await;
     }
-    let (committed, delivered) = (locked(&committed), locked(delivered));
+    let (sent, delivered) = (locked(sent), locked(delivered));
     let between = |(user, at): (&UserId, &Instant)| Some(delivered.get(user)?.saturating_duration_since(*at));
-    let deliveries: Vec<Duration> = committed.iter().filter_map(between).collect();
-    Ok(Round { commits: milliseconds(&commits), deliveries: milliseconds(&deliveries) })
+    Ok(milliseconds(&sent.iter().filter_map(between).collect::<Vec<_>>()))
 }
 
 async fn register(pool: PgPool, bell: Bell, committed: Times) -> Result<()> {
@@ -123,14 +152,15 @@ async fn consume(mut deliveries: lapin::Consumer, delivered: Times) {
     }
 }
 
-fn rows_of(rate: u32, rounds: &[Round]) -> [Row; 2] {
+fn rows_of(rate: u32, rounds: &[Round]) -> [Row; 3] {
     let of = |part: f64, side: fn(&Round) -> &Sample| Sample::of(rounds.iter().map(|round| side(round).quantile(part)));
     let row = |name: &str, part: f64| {
         let row = Row::new(NAME, format!("{rate}/s, {name}"), &of(part, |round| &round.deliveries), "ms");
         row.beside("the commit", &of(part, |round| &round.commits))
     };
     let goal = |most| if rate == 200 { Goal::AtMost(most) } else { Goal::Nothing };
-    [row("p50", 0.5).goal(goal(1.5)), row("p99", 0.99).goal(goal(5.0))]
+    let broker = Row::new(NAME, format!("{rate}/s, the broker alone, p50"), &of(0.5, |round| &round.broker), "ms");
+    [row("p50", 0.5).goal(goal(1.5)), row("p99", 0.99).goal(goal(5.0)), broker]
 }
 
 fn milliseconds(times: &[Duration]) -> Sample {

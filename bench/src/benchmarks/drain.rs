@@ -4,10 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use chrono::Utc;
-use shared::{domain::user::UserId, event::OutboxEvent, trace_context::TraceContext};
 use tokio::time::{Instant, sleep};
-use uuid::Uuid;
 
 use crate::{
     ground::{Database, Ground, Vhost, relay::OwnRelay},
@@ -35,7 +32,7 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     relay_settings.insert("AMQP_URL".to_owned(), vhost.url.clone());
     let relay = OwnRelay::start(relay_settings)?;
     let backlog = BACKLOG / plan.share;
-    let messages = publisher::messages(&events(backlog));
+    let messages = publisher::messages(backlog);
     // Each turn takes seconds, so three of them say what five of a shorter one do.
     let plan = Plan { rounds: plan.rounds.min(3), ..plan };
     let samples = interleave(plan, &[Side::Relay, Side::Publisher], async |side| {
@@ -79,20 +76,4 @@ async fn drain(database: &Database, relay: &OwnRelay, backlog: usize) -> Result<
         sleep(POLL).await;
     }
     Ok(began.elapsed())
-}
-
-fn events(count: usize) -> Vec<OutboxEvent> {
-    let event = |_| {
-        let user_id = UserId::generate();
-        OutboxEvent {
-            event_id: Uuid::now_v7(),
-            event_type: "user.created".to_owned(),
-            user_id,
-            data: shared::event::about(user_id),
-            trace_context: TraceContext::default(),
-            created_at: Utc::now(),
-            tries: 0,
-        }
-    };
-    (0..count).map(event).collect()
 }

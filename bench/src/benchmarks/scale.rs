@@ -40,7 +40,7 @@ struct Measured {
 
 pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     let database = Database::fresh(&ground.settings.database_url).await?;
-    let (pool, mut rows) = (&database.pool, Vec::new());
+    let (pool, mut rows) = (&database.pool, Vec::from(floor(&database.pool).await?));
     let mut first = None;
     for size in SIZES.into_iter().chain(plan.full.then_some(WITH_FULL)) {
         let size = if size > SIZES[0] { size / i64::try_from(plan.share)? } else { size };
@@ -76,6 +76,18 @@ fn rows_of(size: i64, measured: &Measured, first: &Measured) -> [Row; 4] {
         row("claim of a user", &measured.claim, &first.claim, FLAT),
         row("register", &measured.register, &first.register, Goal::RatioAtMost(1.5)),
     ]
+}
+
+/// What each question takes that asks for nothing, and each that writes next to nothing.
+async fn floor(pool: &PgPool) -> Result<[Row; 2]> {
+    pool.execute("CREATE TABLE floor (n bigint); INSERT INTO floor VALUES (0)").await?;
+    let asked = times(TIMES, async |_| sqlx::query("SELECT 1").execute(pool).await.map(drop)).await?;
+    let committed =
+        times(TIMES, async |_| sqlx::query("UPDATE floor SET n = n + 1").execute(pool).await.map(drop)).await?;
+    Ok([
+        Row::new(NAME, "a round trip alone", &asked, "ms"),
+        Row::new(NAME, "the smallest commit alone", &committed, "ms"),
+    ])
 }
 
 /// Up to `size` users, all but a few of them done with.

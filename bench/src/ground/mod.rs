@@ -4,6 +4,7 @@ pub(crate) mod backlog;
 pub(crate) mod database;
 pub(crate) mod machine;
 pub(crate) mod mail_sink;
+pub(crate) mod milestones;
 pub(crate) mod process;
 pub(crate) mod realm;
 pub(crate) mod relay;

@@ -1,9 +1,12 @@
 //! The calls that the worker makes to Keycloak for one user, and nothing else: no row, no claim, no lease, no retry.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use reqwest::{Client, header::LOCATION};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::Instant;
 use worker::keycloak::unset_password;
 
 use crate::ground::{
@@ -39,8 +42,9 @@ impl Direct {
         Ok(Self { http, admin, token: token.access_token, client_id })
     }
 
-    /// Creates the account and has the set-up mail sent.
-    pub(crate) async fn provision(&self, name: &str) -> Result<()> {
+    /// Creates the account and has the set-up mail sent. Says how long each took.
+    pub(crate) async fn provision(&self, name: &str) -> Result<[Duration; 2]> {
+        let began = Instant::now();
         let user = json!({
             "username": name,
             "email": format!("{name}@example.org"),
@@ -55,10 +59,11 @@ impl Direct {
         let created = create.send().await?.error_for_status()?;
         let location = created.headers().get(LOCATION).and_then(|it| it.to_str().ok()).context("no Location")?;
         let id = location.rsplit('/').next().context("no id")?;
+        let (created_after, began) = (began.elapsed(), Instant::now());
         let url = format!("{}/users/{id}/execute-actions-email", self.admin);
         let mail = self.http.put(url).bearer_auth(&self.token).json(&["VERIFY_EMAIL", "UPDATE_PASSWORD"]);
         let mail = mail.query(&[("client_id", &*self.client_id), ("redirect_uri", REDIRECT), ("lifespan", "43200")]);
         mail.send().await?.error_for_status()?;
-        Ok(())
+        Ok([created_after, began.elapsed()])
     }
 }

@@ -3,12 +3,18 @@
 use std::{collections::VecDeque, time::Duration};
 
 use anyhow::{Result, ensure};
+use chrono::Utc;
 use lapin::{
-    BasicProperties, Confirmation, Connection,
+    BasicProperties, Channel, Confirmation, Connection, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
-use shared::event::OutboxEvent;
+use shared::{
+    domain::user::UserId,
+    event::{self, EventType, OutboxEvent},
+    trace_context::TraceContext,
+};
 use tokio::time::Instant;
+use uuid::Uuid;
 use worker::broker::{message, topology};
 
 /// Unconfirmed at once: measured, more of them only wait.
@@ -21,28 +27,45 @@ pub(crate) struct Message {
     body: Vec<u8>,
 }
 
-/// The very messages that the relay makes of these events.
-pub(crate) fn messages(events: &[OutboxEvent]) -> Vec<Message> {
-    let encode = |event: &OutboxEvent| {
-        let (properties, body) = message::encode(event, &event.trace_context);
-        Message { key: event.event_type.clone(), properties, body }
+/// The very messages that the relay makes of events about so many people.
+pub(crate) fn messages(count: usize) -> Vec<Message> {
+    (0..count).map(|_| message_about(UserId::generate())).collect()
+}
+
+fn message_about(user_id: UserId) -> Message {
+    let event = OutboxEvent {
+        event_id: Uuid::now_v7(),
+        event_type: EventType::UserCreated.as_str().to_owned(),
+        user_id,
+        data: event::about(user_id),
+        trace_context: TraceContext::default(),
+        created_at: Utc::now(),
+        tries: 0,
     };
-    events.iter().map(encode).collect()
+    let (properties, body) = message::encode(&event, &event.trace_context);
+    Message { key: event.event_type, properties, body }
+}
+
+pub(crate) async fn channel(connection: &Connection) -> Result<Channel> {
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    Ok(channel)
+}
+
+/// Publishes one event about somebody, and waits until it is confirmed.
+pub(crate) async fn publish_one(channel: &Channel, user: UserId) -> Result<()> {
+    confirmed(Some(send(channel, &message_about(user)).await?)).await
 }
 
 /// Publishes all; returns how long it took until the last one was confirmed.
 pub(crate) async fn publish(connection: &Connection, messages: &[Message]) -> Result<Duration> {
-    let channel = connection.create_channel().await?;
-    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    let channel = channel(connection).await?;
     let (began, mut unconfirmed) = (Instant::now(), VecDeque::with_capacity(WINDOW));
     for message in messages {
         if unconfirmed.len() == WINDOW {
             confirmed(unconfirmed.pop_front()).await?;
         }
-        let (key, properties) = (message.key.as_str().into(), message.properties.clone());
-        let options = BasicPublishOptions::default();
-        let sent = channel.basic_publish(topology::EVENTS.into(), key, options, &message.body, properties).await?;
-        unconfirmed.push_back(sent);
+        unconfirmed.push_back(send(&channel, message).await?);
     }
     while let Some(oldest) = unconfirmed.pop_front() {
         confirmed(Some(oldest)).await?;
@@ -52,7 +75,13 @@ pub(crate) async fn publish(connection: &Connection, messages: &[Message]) -> Re
     Ok(took)
 }
 
-async fn confirmed(oldest: Option<lapin::PublisherConfirm>) -> Result<()> {
+async fn send(channel: &Channel, message: &Message) -> lapin::Result<PublisherConfirm> {
+    let (key, properties) = (message.key.as_str().into(), message.properties.clone());
+    let options = BasicPublishOptions::default();
+    channel.basic_publish(topology::EVENTS.into(), key, options, &message.body, properties).await
+}
+
+async fn confirmed(oldest: Option<PublisherConfirm>) -> Result<()> {
     let Some(oldest) = oldest else { return Ok(()) };
     ensure!(matches!(oldest.await?, Confirmation::Ack(_)), "the broker refused a message");
     Ok(())
