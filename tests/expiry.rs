@@ -73,19 +73,20 @@ async fn whoever_never_confirmed_expires_and_frees_the_names_and_whoever_did_sta
 
 /// Whatever else was done to the account says that somebody knows of it.
 #[tokio::test]
-async fn whose_account_was_changed_or_is_somebody_elses_stays() {
+async fn whose_account_was_changed_or_deleted_or_is_somebody_elses_stays() {
     let keycloak = FakeKeycloak::start().await;
     let system = start(&keycloak).await;
-    let (changed, replaced) = (system.register().await, system.register().await);
-    for user in [&changed, &replaced] {
+    let (changed, replaced, deleted) = (system.register().await, system.register().await, system.register().await);
+    for user in [&changed, &replaced, &deleted] {
         system.until_complete(user).await;
     }
+    keycloak.delete_user(&keycloak.user_by_username(&deleted.username).expect("an account").id);
     keycloak.change_address(&changed.username, "elsewhere@example.org");
     keycloak.delete_user(&keycloak.user_by_username(&replaced.username).expect("an account").id);
     let stranger = keycloak.create_user(&json!({ "username": replaced.username, "email": replaced.email }));
     let made = "UPDATE users SET keycloak_id = $2::uuid WHERE id = $1";
     sqlx::query(made).bind(replaced.id).bind(&stranger).execute(system.pool()).await.expect("a row can be written");
-    for user in [&changed, &replaced] {
+    for user in [&changed, &replaced, &deleted] {
         the_last_mail_was_long_ago(&system, user).await;
         until_kept(&system, user).await;
     }
@@ -121,7 +122,24 @@ async fn whoever_is_parked_or_waits_for_a_mail_does_not_expire() {
     system.stop().await;
 }
 
-/// The account is gone then, and the row is not.
+/// The request comes while the account is looked at.
+#[tokio::test]
+async fn whoever_asks_for_a_mail_just_then_gets_it() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).set("REGISTRATION_EXPIRES", EXPIRES).start().await;
+    let user = system.register().await;
+    system.until_complete(&user).await;
+    let mut gate = keycloak.hold_answer(Endpoint::ReadUser);
+    the_last_mail_was_long_ago(&system, &user).await;
+    gate.reached().await;
+    assert_eq!(system.request_mail(&json!({ "username": user.username })).await.status(), StatusCode::ACCEPTED);
+    gate.release();
+    system.until(&user, "the second mail", |row| row.is_complete() && row.mail_attempts == 2).await;
+    assert_eq!(keycloak.mails_to(&user.username).len(), 2);
+    system.stop().await;
+}
+
+/// The account is gone then, and the row is not. No mail is ordered for it meanwhile.
 #[tokio::test]
 async fn what_stops_in_the_middle_is_taken_up_again() {
     let keycloak = FakeKeycloak::start().await;
@@ -134,6 +152,8 @@ async fn what_stops_in_the_middle_is_taken_up_again() {
     let mut victim = Binary::worker().envs(system.settings()).env("CRASH_AT", "erasure.account_deleted:1").start();
     assert!(!victim.exit().await.success(), "{}", victim.output());
     assert!(keycloak.users().is_empty() && has_row(&system, &user).await);
+    assert_eq!(system.request_mail(&json!({ "username": user.username })).await.status(), StatusCode::ACCEPTED);
+    assert_eq!(system.row(&user).await.mail_wanted, 1);
     let held = "UPDATE users SET leased_until = now() - interval '1 s' WHERE leased_until > now()";
     sqlx::query(held).execute(system.pool()).await.expect("a row can be written");
     system.start_worker().await;

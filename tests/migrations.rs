@@ -56,7 +56,7 @@ async fn a_worker_waits_for_the_schema_that_it_writes_to() {
     let system = Plan::on(keycloak.access()).workers(0).start().await;
     let user = system.register().await;
     let older = "ALTER TABLE users DROP COLUMN mail_answered, DROP COLUMN locale, DROP COLUMN password_state,
-                     DROP COLUMN traceparent, DROP COLUMN kept_at;
+                     DROP COLUMN traceparent, DROP COLUMN kept_at, DROP COLUMN expiring_at;
                  DELETE FROM _sqlx_migrations WHERE version >= 20261125000000";
     system.pool().execute(older).await.expect("the schema can be put back");
     let worker = Binary::worker().arg("run").envs(system.settings()).start();

@@ -14,7 +14,7 @@ use sqlx::PgPool;
 
 use crate::{keycloak::client::KeycloakClient, own::Whose};
 
-/// The account first: whoever still has a row can be erased again, should this be cut off.
+/// The row last: whoever still has one can be erased again, should this be cut off.
 pub async fn erase(
     keycloak: &KeycloakClient,
     passwords: Option<&Passwords>,
@@ -23,12 +23,12 @@ pub async fn erase(
     person: &Person,
     account: &Whose,
 ) -> anyhow::Result<()> {
+    if let Some(passwords) = passwords {
+        passwords.erase(person.id).await?;
+    }
     if let Whose::Ours(account) = account {
         keycloak.delete(account.id).await?;
         CrashPoint::ErasureAccountDeleted.pass();
-    }
-    if let Some(passwords) = passwords {
-        passwords.erase(person.id).await?;
     }
     let names = [Username::parse(&person.username).ok().map(MailTarget::Username)]
         .into_iter()

@@ -1,6 +1,6 @@
 //! A hold on one user: a claim, parked or not, so that no worker has the user meanwhile.
 //!
-//! It ends with the command that took it, or a minute later if that dies. What is written says `WHERE claim_no = $n`, as in a run.
+//! It ends with the work that it was taken for, or a minute later if that dies. What is written says `WHERE claim_no = $n`, as in a run.
 
 use sqlx::{PgPool, PgTransaction, types::Json};
 use uuid::Uuid;
@@ -82,7 +82,7 @@ pub async fn correct_email(pool: &PgPool, held: Held, email: &EmailAddress) -> R
             r#"
         WITH corrected AS (
             UPDATE users
-               SET email = $3, leased_until = NULL, attempts = 0, last_error = NULL, next_attempt_at = now(),
+               SET email = $3, expiring_at = NULL, leased_until = NULL, attempts = 0, last_error = NULL, next_attempt_at = now(),
                    mail_wanted = CASE WHEN mail_wanted = mail_served THEN mail_wanted + 1 ELSE mail_wanted END
              WHERE id = $1 AND claim_no = $2
             RETURNING id, parked_at

@@ -23,7 +23,7 @@ pub struct Allowance {
 
 /// Writes the request down, whoever it names, and orders one more mail if there is such a user who
 ///
-/// * is not parked: an operator has to look first,
+/// * is not parked: an operator has to look first, nor being erased,
 /// * was not granted a mail within the cooldown, nor too many within a day,
 /// * is owed no mail, or only one that does not answer this request: it may have left already (a run has begun and has
 ///   not said how it ended, be its lease over or not), or it would only confirm the address, leaving the password that
@@ -58,7 +58,7 @@ pub async fn request(
                    last_error = CASE WHEN mail_wanted = mail_served THEN NULL ELSE last_error END,
                    next_attempt_at = CASE WHEN mail_wanted = mail_served THEN now() + make_interval(secs => $6)
                                           ELSE next_attempt_at END
-             WHERE id = (SELECT id FROM target) AND parked_at IS NULL
+             WHERE id = (SELECT id FROM target) AND parked_at IS NULL AND expiring_at IS NULL
                AND (mail_wanted = mail_served
                     OR (mail_wanted = mail_claimed AND synced_at IS NOT NULL AND leased_until IS NOT NULL)
                     OR (mail_wanted = 1 AND password_state IS NOT NULL))

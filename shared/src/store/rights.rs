@@ -25,8 +25,8 @@ const OF_A_WORKER: [(&str, &str); 7] = [
     ("_sqlx_migrations", "SELECT"),
 ];
 
-/// What `users erase` needs beside that.
-const OF_AN_OPERATOR: [(&str, &str); 3] =
+/// What erasing a person needs beside that.
+const FOR_ERASURE: [(&str, &str); 3] =
     [("users", "DELETE"), ("mail_requests", "DELETE"), ("idempotency_keys", "DELETE")];
 
 /// What the role lacks for the work of a worker.
@@ -34,9 +34,9 @@ pub async fn lacking_for_work(pool: &PgPool) -> Result<Vec<Lacking>, StoreError>
     lacking(pool, &OF_A_WORKER).await
 }
 
-/// What the role lacks for an operator's commands.
-pub async fn lacking_for_operators(pool: &PgPool) -> Result<Vec<Lacking>, StoreError> {
-    lacking(pool, &OF_AN_OPERATOR).await
+/// What the role lacks to erase a person, by an operator's command or when a registration expires.
+pub async fn lacking_for_erasure(pool: &PgPool) -> Result<Vec<Lacking>, StoreError> {
+    lacking(pool, &FOR_ERASURE).await
 }
 
 /// A table that is not there lacks nothing: the migrations are asked for it.

@@ -83,7 +83,7 @@ async fn may_work(pool: &PgPool, role: &str, findings: &mut Findings) {
 /// For an operator's command; and for registrations that expire, if any do.
 async fn may_erase(pool: &PgPool, role: &str, by_itself: bool, findings: &mut Findings) {
     let check = "rights for users erase";
-    match rights::lacking_for_operators(pool).await {
+    match rights::lacking_for_erasure(pool).await {
         Ok(lacking) if lacking.is_empty() => findings.ok(check, "enough"),
         Ok(lacking) if by_itself => findings.fault(check, told(&lacking), grant(&lacking, role)),
         Ok(lacking) => findings.warning(check, told(&lacking), grant(&lacking, role)),
