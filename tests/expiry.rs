@@ -9,7 +9,6 @@ use crate::harness::{
     http,
     keycloak::Realm,
     mailbox::Mailbox,
-    process::Binary,
     set_up_pages::set_password,
     system::{PATIENCE, Plan, Registered, System},
 };
@@ -149,8 +148,7 @@ async fn what_stops_in_the_middle_is_taken_up_again() {
     system.stop_workers().await;
     the_last_mail_was_long_ago(&system, &user).await;
 
-    let mut victim = Binary::worker().envs(system.settings()).env("CRASH_AT", "erasure.account_deleted:1").start();
-    assert!(!victim.exit().await.success(), "{}", victim.output());
+    system.worker_dies_at("erasure.account_deleted:1").await;
     assert!(keycloak.users().is_empty() && has_row(&system, &user).await);
     assert_eq!(system.request_mail(&json!({ "username": user.username })).await.status(), StatusCode::ACCEPTED);
     assert_eq!(system.row(&user).await.mail_wanted, 1);

@@ -14,8 +14,14 @@ use uuid::Uuid;
 use worker::{Worker, config::WorkerConfig};
 
 use super::{
-    database::Database, eventually::eventually, http, keycloak_access::KeycloakAccess, own_name::own_name,
-    process::Process, rabbit::Vhost, stack::Stack,
+    database::Database,
+    eventually::eventually,
+    http,
+    keycloak_access::KeycloakAccess,
+    own_name::own_name,
+    process::{Binary, Process},
+    rabbit::Vhost,
+    stack::Stack,
 };
 
 /// Long enough for two noisy cores and a Keycloak that others use too.
@@ -222,6 +228,12 @@ impl System {
         for lifecycle in self.workers.drain(..) {
             assert!(lifecycle.stop().await, "a task ended that must not");
         }
+    }
+
+    /// Runs a worker's process until it dies at this crash point, `name:passing`.
+    pub async fn worker_dies_at(&self, point: &str) {
+        let mut victim = Binary::worker().envs(&self.settings).env("CRASH_AT", point).start();
+        assert!(!victim.exit().await.success(), "{}", victim.output());
     }
 
     /// The environment of a binary that belongs to this system.

@@ -80,8 +80,7 @@ async fn a_worker_that_dies_costs_nobody_a_password() {
         let keycloak = FakeKeycloak::start().await;
         let mut system = plan(keycloak.access(), 0).hasty().workers(0).start().await;
         let user = register(&system, CHOSEN).await;
-        let mut victim = Binary::worker().envs(system.settings()).env("CRASH_AT", point).start();
-        assert!(!victim.exit().await.success(), "{}", victim.output());
+        system.worker_dies_at(point).await;
         system.start_worker().await;
         system.until_complete(&user).await;
         assert_eq!(state(&system, &user).await, "set", "{point}");

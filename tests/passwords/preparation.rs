@@ -131,11 +131,6 @@ async fn is_made_anew(system: System, keycloak: &FakeKeycloak, user: &Registered
     system.stop().await;
 }
 
-async fn dies_at(system: &System, point: &str) {
-    let mut victim = Binary::worker().envs(system.settings()).env("CRASH_AT", point).start();
-    assert!(!victim.exit().await.success(), "{}", victim.output());
-}
-
 /// While the account is made anew, and before the mail: whoever takes over finds an account without the password, or
 /// one that must go.
 #[tokio::test]
@@ -144,7 +139,7 @@ async fn a_worker_that_dies_on_the_way_to_another_account_costs_nobody_the_mail(
     for point in points {
         let keycloak = FakeKeycloak::start().await;
         let (mut system, user) = asked_for_another(plan(keycloak.access(), 0).hasty()).await;
-        dies_at(&system, &format!("provision.{point}:1")).await;
+        system.worker_dies_at(&format!("provision.{point}:1")).await;
         system.start_worker().await;
         is_made_anew(system, &keycloak, &user).await;
     }
@@ -155,7 +150,7 @@ async fn a_worker_that_dies_on_the_way_to_another_account_costs_nobody_the_mail(
 async fn a_deletion_that_lands_late_takes_nobodys_account() {
     let keycloak = FakeKeycloak::start().await;
     let (mut system, user) = asked_for_another(plan(keycloak.access(), 0).hasty()).await;
-    dies_at(&system, "provision.account_forgotten:1").await;
+    system.worker_dies_at("provision.account_forgotten:1").await;
     let mut gate = keycloak.hold_answer(Endpoint::FindUser);
     system.start_worker().await;
     gate.reached().await;
@@ -170,7 +165,7 @@ async fn a_deletion_that_lands_late_takes_nobodys_account() {
 async fn an_account_that_may_be_going_is_not_adopted() {
     let keycloak = FakeKeycloak::start().await;
     let (mut system, user) = asked_for_another(plan(keycloak.access(), 0).hasty()).await;
-    dies_at(&system, "provision.account_forgotten:1").await;
+    system.worker_dies_at("provision.account_forgotten:1").await;
     keycloak.confirm_address(&user.username);
     system.start_worker().await;
     let row = system.until_parked(&user).await;
@@ -267,7 +262,7 @@ async fn a_keycloak_that_deletes_nothing_is_left_alone() {
 async fn a_worker_for_another_realm_makes_no_second_account() {
     let keycloak = FakeKeycloak::start().await;
     let (system, user) = asked_for_another(plan(keycloak.access(), 0).hasty()).await;
-    dies_at(&system, "provision.account_forgotten:1").await;
+    system.worker_dies_at("provision.account_forgotten:1").await;
     let before = keycloak.count(Endpoint::CreateUser);
     let _worker = Binary::worker().envs(system.settings()).env("KEYCLOAK_REALM", "another").start();
     system
