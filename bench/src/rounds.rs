@@ -1,4 +1,5 @@
-//! Rounds that take turns: ours, reference, ours, reference … Whatever else the machine does then falls on both.
+//! Rounds that take turns: ours, reference, ours, reference … Whatever else the machine does then falls on both, the more
+//! evenly the shorter the turns.
 
 use std::time::Duration;
 
@@ -18,20 +19,27 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn new(quick: bool, full: bool) -> Self {
-        let (rounds, length, share) = if quick { (2, 1_500, 10) } else { (5, 2_500, 1) };
+        let (rounds, length, share) = if quick { (2, 1_500, 10) } else { (9, 1_500, 1) };
         Self { rounds, warm_up: Duration::from_millis(500), length: Duration::from_millis(length), share, full }
     }
 }
 
-/// What the rounds of one side gave.
+/// What the rounds of one side gave, in their order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sample(Vec<f64>);
 
 impl Sample {
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
-        let mut values: Vec<f64> = values.into_iter().collect();
-        values.sort_by(f64::total_cmp);
-        Self(values)
+        Self(values.into_iter().collect())
+    }
+
+    /// Each round as a part of the other's of the same turn.
+    pub(crate) fn by_turns(&self, other: &Self) -> Self {
+        Self::of(self.0.iter().zip(&other.0).map(|(one, other)| one / other))
+    }
+
+    pub(crate) fn times(&self, factor: f64) -> Self {
+        Self::of(self.0.iter().map(|value| value * factor))
     }
 
     pub(crate) fn median(&self) -> f64 {
@@ -45,11 +53,13 @@ impl Sample {
 
     /// Between two values, in proportion.
     pub(crate) fn quantile(&self, part: f64) -> f64 {
-        let Some(last) = self.0.len().checked_sub(1) else { return f64::NAN };
+        let mut values = self.0.clone();
+        values.sort_by(f64::total_cmp);
+        let Some(last) = values.len().checked_sub(1) else { return f64::NAN };
         let at = part * last as f64;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index that is there")]
         let (below, above) = (at.floor() as usize, at.ceil() as usize);
-        self.0[below] + (self.0[above] - self.0[below]) * at.fract()
+        values[below] + (values[above] - values[below]) * at.fract()
     }
 }
 
@@ -83,6 +93,12 @@ mod tests {
         assert_eq!((sample.median(), sample.quantile(0.25), sample.quantile(1.0)), (3.0, 2.0, 5.0));
         assert_eq!((2, Sample::of([1.0, 2.0]).median()), (2, 1.5));
         assert!(Sample::default().median().is_nan());
+    }
+
+    #[test]
+    fn turns_are_compared_with_their_neighbours() {
+        let (ours, reference) = (Sample::of([50.0, 200.0, 10.0]), Sample::of([100.0, 400.0, 20.0]));
+        assert_eq!((ours.by_turns(&reference).median(), ours.times(2.0).by_turns(&reference).median()), (0.5, 1.0));
     }
 
     #[tokio::test]

@@ -9,6 +9,8 @@ pub(crate) struct Row {
     pub(crate) line: String,
     pub(crate) ours: Sample,
     pub(crate) reference: Option<Sample>,
+    /// Whether both were measured in turns, so that each round has a neighbour.
+    in_turns: bool,
     /// What the reference is.
     pub(crate) beside: &'static str,
     pub(crate) unit: &'static str,
@@ -32,7 +34,7 @@ pub(crate) enum Goal {
 impl Row {
     pub(crate) fn new(benchmark: &'static str, line: impl Into<String>, ours: &Sample, unit: &'static str) -> Self {
         let (line, ours) = (line.into(), ours.clone());
-        Self { benchmark, line, ours, reference: None, beside: "", unit, goal: Goal::Nothing }
+        Self { benchmark, line, ours, reference: None, in_turns: false, beside: "", unit, goal: Goal::Nothing }
     }
 
     pub(crate) fn beside(mut self, what: &'static str, reference: &Sample) -> Self {
@@ -40,13 +42,24 @@ impl Row {
         self
     }
 
+    /// With a reference that took turns with ours.
+    pub(crate) fn in_turns_with(mut self, what: &'static str, reference: &Sample) -> Self {
+        self.in_turns = true;
+        self.beside(what, reference)
+    }
+
     pub(crate) fn goal(mut self, goal: Goal) -> Self {
         self.goal = goal;
         self
     }
 
+    /// Of the medians; in turns the median of each turn's ratio, which the machine's slower moods leave alone.
     pub(crate) fn ratio(&self) -> Option<f64> {
-        self.reference.as_ref().map(|reference| self.ours.median() / reference.median())
+        let reference = self.reference.as_ref()?;
+        if self.in_turns {
+            return Some(self.ours.by_turns(reference).median());
+        }
+        Some(self.ours.median() / reference.median())
     }
 
     /// `None` when nothing is asked.
@@ -108,5 +121,12 @@ mod tests {
             let row = Row::new("register", "16", &row.ours, "/s").beside("bare", &Sample::of([100.0])).goal(goal);
             assert_eq!(row.met(), Some(met), "{goal:?}");
         }
+    }
+
+    #[test]
+    fn turns_are_compared_one_by_one() {
+        let row = Row::new("register", "16", &Sample::of([10.0, 60.0, 50.0]), "/s");
+        let reference = Sample::of([10.0, 120.0, 100.0]);
+        assert_eq!(row.beside("bare", &reference).in_turns_with("bare", &reference).ratio(), Some(0.5));
     }
 }

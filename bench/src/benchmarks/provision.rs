@@ -22,7 +22,7 @@ use crate::{
 };
 
 const NAME: &str = "provision";
-const USERS: usize = 400;
+const USERS: usize = 240;
 const AT_ONCE: usize = 16;
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -36,7 +36,7 @@ enum Side {
 pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     let (scene, direct) = (Scene::set(ground).await?, Direct::new(&ground.settings).await?);
     let (users, mut cpu) = (USERS / plan.share.min(5), Vec::new());
-    let plan = Plan { rounds: plan.rounds.min(4), ..plan };
+    let plan = Plan { rounds: plan.rounds.min(7), ..plan };
     let samples = interleave(plan, &[Side::Worker, Side::Direct, Side::OwnMails], async |side| {
         scene.mails.forget();
         Ok([match side {
@@ -49,8 +49,8 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     scene.remove().await?;
     let rate = Row::new(NAME, format!("{AT_ONCE} at once"), &samples[0][0], "/s");
     Ok(vec![
-        rate.beside("bare client", &samples[1][0]).goal(Goal::RatioAtLeast(0.95)),
-        Row::new(NAME, "with mails of our own", &samples[2][0], "/s").beside("Keycloak's mails", &samples[0][0]),
+        rate.in_turns_with("bare client", &samples[1][0]).goal(Goal::RatioAtLeast(0.95)),
+        Row::new(NAME, "with mails of our own", &samples[2][0], "/s").in_turns_with("Keycloak's mails", &samples[0][0]),
         Row::new(NAME, "processor time of the worker for one user", &Sample::of(cpu), "µs"),
     ])
 }

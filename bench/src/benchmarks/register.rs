@@ -59,8 +59,8 @@ fn rows_of(connections: usize, samples: &[Sample]) -> Vec<Row> {
     let [grouped, alone, bare, pgbench] = samples else { return Vec::new() };
     let row = |line: &str, ours| Row::new(NAME, format!("{connections} connections, {line}"), ours, "/s");
     vec![
-        row("one by one", alone).beside("bare handler", bare).goal(Goal::RatioAtLeast(0.95)),
-        row("in groups", grouped).beside("bare handler", bare).goal(Goal::RatioAtLeast(1.5)),
-        row("in groups", grouped).beside("pgbench", pgbench).goal(Goal::RatioAtLeast(1.0)),
+        row("one by one", alone).in_turns_with("bare handler", bare).goal(Goal::RatioAtLeast(0.95)),
+        row("in groups", grouped).in_turns_with("bare handler", bare).goal(Goal::RatioAtLeast(1.5)),
+        row("in groups", grouped).in_turns_with("pgbench", pgbench).goal(Goal::RatioAtLeast(1.0)),
     ]
 }
