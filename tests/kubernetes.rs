@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// Kinds of operators, whose schemas Kubernetes does not know.
-const OF_OPERATORS: [&str; 4] = ["ExternalSecret", "ScaledObject", "TriggerAuthentication", "ServiceMonitor"];
+const OF_OPERATORS: [&str; 5] =
+    ["ExternalSecret", "ScaledObject", "TriggerAuthentication", "ServiceMonitor", "PrometheusRule"];
 
 fn folder(name: &str) -> PathBuf {
     root().join("deploy/kubernetes").join(name)
@@ -110,4 +111,21 @@ fn every_pod_is_held_to_what_it_needs() {
     assert!(!api.contains("AMQP") && !api.contains("ADMIN"), "the api needs neither: {api}");
     assert!(!worker.contains("secretKey: KEYCLOAK_CLIENT_SECRET"), "the worker needs it not: {worker}");
     assert!(read(&folder("production/scaling-worker.yaml")).contains("minReplicaCount: 2"), "the sweep lives there");
+}
+
+/// Kustomize puts no file into a manifest, so the rules are there twice.
+#[test]
+fn prometheus_is_given_the_rules_that_were_tried() {
+    let rules = read(&root().join("deploy/prometheus/alerts.yml"));
+    let groups = rules.lines().skip_while(|line| *line != "groups:");
+    let wanted: Vec<String> =
+        groups.map(|line| if line.is_empty() { String::new() } else { format!("  {line}") }).collect();
+    assert!(wanted.len() > 100, "the rules were not found: {wanted:?}");
+    let manifest = read(&folder("production/rules.yaml"));
+    let copy: Vec<&str> = manifest.lines().skip_while(|line| *line != "spec:").skip(1).collect();
+    assert!(
+        wanted == copy,
+        "deploy/kubernetes/production/rules.yaml is not what deploy/prometheus/alerts.yml is; its head says how to write \
+         it anew"
+    );
 }
