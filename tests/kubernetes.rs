@@ -5,14 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use api::config::ApiConfig;
+use api::config::{ApiConfig, MigrationConfig};
 use shared::config::Environment;
+use sqlx::AssertSqlSafe;
 use tokio::process::Command;
 use worker::config::WorkerConfig;
 
 use crate::{
     configuration::example,
-    harness::{source::root, stack::required},
+    harness::{database::Database, source::root, stack::required},
 };
 
 /// Kinds of operators, whose schemas Kubernetes does not know.
@@ -63,13 +64,19 @@ fn every_manifest_is_listed() {
     }
 }
 
-/// The variables of `production/`: those in the lists, and the secret ones of one binary with a value made up.
-fn environment(binary: &str) -> Vec<(String, String)> {
+/// The part of `production/secrets.yaml` that makes the secret of this name.
+fn secret(name: &str) -> String {
+    let target = format!("target: {{ name: {name} }}\n");
+    let secrets = read(&folder("production/secrets.yaml"));
+    secrets.split("\n---\n").find(|secret| secret.contains(&target)).expect(name).to_owned()
+}
+
+/// The variables of `production/`: those in the lists, and the secret ones of one process with a value made up.
+fn environment(process: &str) -> Vec<(String, String)> {
     let lists = ["base", "production"].map(|name| read(&folder(name).join("kustomization.yaml")));
     let literals = lists.iter().flat_map(|list| list.lines()).filter_map(|line| line.trim().strip_prefix("- "));
-    let secrets = read(&folder("production/secrets.yaml"));
-    let secrets = secrets.split("\n---\n").find(|secret| secret.contains(&format!("name: {binary}\n"))).expect(binary);
-    let names = secrets.split("secretKey: ").skip(1).filter_map(|rest| rest.split(',').next());
+    let secret = secret(process);
+    let names = secret.split("secretKey: ").skip(1).filter_map(|rest| rest.split(',').next());
     let secrets = names.map(|name| match name {
         "DATABASE_URL" => (name, "postgres://usher:Kx7@postgres/usher"),
         "AMQP_URL" => (name, "amqps://usher:Kx7@rabbitmq/usher"),
@@ -80,12 +87,13 @@ fn environment(binary: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn both_binaries_take_their_variables_and_read_each_of_them() {
-    let (api, worker) = (environment("usher-api"), environment("usher-worker"));
+fn each_process_takes_its_variables_and_somebody_reads_each_of_them() {
+    let [api, worker, migrate] = ["usher-api", "usher-worker", "usher-migrate"].map(environment);
     ApiConfig::read(Environment::of(api.clone())).unwrap_or_else(|faults| panic!("{faults}"));
     WorkerConfig::read(Environment::of(worker.clone())).unwrap_or_else(|faults| panic!("{faults}"));
+    MigrationConfig::read(Environment::of(migrate.clone())).unwrap_or_else(|faults| panic!("{faults}"));
     let known: Vec<String> = example().into_iter().map(|(name, _)| name).collect();
-    for (name, _) in api.into_iter().chain(worker) {
+    for (name, _) in [api, worker, migrate].concat() {
         assert!(known.contains(&name), "nobody reads {name}");
     }
 }
@@ -93,8 +101,9 @@ fn both_binaries_take_their_variables_and_read_each_of_them() {
 /// The api has no way to what a registration must not wait for, and no process more rights than it needs.
 #[test]
 fn every_pod_is_held_to_what_it_needs() {
-    for file in ["base/api.yaml", "base/worker.yaml", "base/migrate.yaml"] {
-        let manifest = read(&folder(file));
+    for name in ["api", "worker", "migrate"] {
+        let file = format!("base/{name}.yaml");
+        let manifest = read(&folder(&file));
         for needed in [
             "automountServiceAccountToken: false",
             "runAsNonRoot: true",
@@ -105,11 +114,16 @@ fn every_pod_is_held_to_what_it_needs() {
         ] {
             assert!(manifest.contains(needed), "{file} lacks {needed}");
         }
+        let secrets: Vec<&str> =
+            manifest.lines().filter_map(|line| line.split_once("secretRef: ")).map(|it| it.1).collect();
+        assert_eq!(secrets, [format!("{{ name: usher-{name} }}")], "{file}");
     }
-    let secrets = read(&folder("production/secrets.yaml"));
-    let (api, worker) = secrets.split_once("\n---\n").expect("two secrets");
+    let [api, worker, migrate] = ["usher-api", "usher-worker", "usher-migrate"].map(secret);
     assert!(!api.contains("AMQP") && !api.contains("ADMIN"), "the api needs neither: {api}");
     assert!(!worker.contains("secretKey: KEYCLOAK_CLIENT_SECRET"), "the worker needs it not: {worker}");
+    let owner = "key: usher/migrate,";
+    assert!(!api.contains(owner) && !worker.contains(owner), "the owner of the tables migrates, and nobody else");
+    assert!(migrate.contains(owner) && migrate.matches("secretKey: ").count() == 1, "it migrates alone: {migrate}");
     assert!(read(&folder("production/scaling-worker.yaml")).contains("minReplicaCount: 2"), "the sweep lives there");
 }
 
@@ -128,4 +142,33 @@ fn prometheus_is_given_the_rules_that_were_tried() {
         "deploy/kubernetes/production/rules.yaml is not what deploy/prometheus/alerts.yml is; its head says how to write \
          it anew"
     );
+}
+
+/// An event that waits for its next try is nothing that another relay would help with.
+#[tokio::test]
+async fn workers_are_scaled_by_events_that_are_due() {
+    let manifest = read(&folder("production/scaling-worker.yaml"));
+    let query = manifest.split_once("query: >-\n").and_then(|(_, rest)| rest.split_once("targetQueryValue: "));
+    let (query, _) = query.expect("KEDA asks PostgreSQL");
+    let database = Database::create().await;
+    assert!(overdue(&database, query).await < 1.0, "nothing is there");
+    refused(&database, 60).await;
+    assert!(overdue(&database, query).await < 1.0, "nothing is due");
+    refused(&database, -60).await;
+    let seconds = overdue(&database, query).await;
+    assert!((3_600.0..3_700.0).contains(&seconds), "{seconds}");
+}
+
+/// What KEDA is told, in seconds.
+async fn overdue(database: &Database, query: &str) -> f64 {
+    let query = AssertSqlSafe(query.to_owned());
+    sqlx::query_scalar(query).fetch_one(database.pool()).await.expect("KEDA's query can be run")
+}
+
+/// An event from long ago, to be tried again in so many minutes.
+async fn refused(database: &Database, minutes: i32) {
+    let event = "INSERT INTO outbox (event_id, event_type, user_id, data, created_at, not_before)
+                 VALUES (gen_random_uuid(), 'user.created', gen_random_uuid(), '{}', now() - interval '1 day',
+                         now() + make_interval(mins => $1))";
+    sqlx::query(event).bind(minutes).execute(database.pool()).await.expect("an event can be written");
 }
