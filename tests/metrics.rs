@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    time::Duration,
 };
 
 use serde_json::json;
@@ -13,10 +14,13 @@ use crate::harness::{
     fake_keycloak::{Endpoint, FakeKeycloak, Fault},
     http,
     process::{Binary, Process},
+    proxy::Proxy,
     reserved_port::ReservedPort,
     source::root,
     system::{PATIENCE, Plan, System},
 };
+
+const A_CENSUS_IS_GOOD_FOR: Duration = Duration::from_mins(1);
 
 /// An api and a worker, both real, with a Keycloak that is not.
 pub(crate) struct Scene {
@@ -71,6 +75,35 @@ fn names(text: &str) -> BTreeSet<String> {
     names.map(str::to_owned).collect()
 }
 
+/// Labels that every histogram has, or every series.
+const EVERYWHERE: [&str; 3] = ["le", "quantile", "otel_scope_name"];
+/// Labels whose values are words of ours.
+const WORDS: [&str; 6] = ["outcome", "reason", "verdict", "step", "downstream", "db_client_connection_state"];
+
+/// What the table says of the labels of a metric, and of their values: words in backticks.
+fn explained(metric: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let text = fs::read_to_string(root().join("docs/metrics.md")).expect("the table is there");
+    let row = text.lines().find(|line| line.starts_with(&format!("| `{metric}` |"))).expect("the metric has a row");
+    let cells: Vec<&str> = row.split('|').collect();
+    let words = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
+    (words(cells[3]), words(cells[4]))
+}
+
+/// The series of a text: the metric, and its labels with their values.
+fn series(text: &str) -> Vec<(String, Vec<(String, String)>)> {
+    let names = names(text);
+    let of = |line: &str| {
+        let (name, labels) = line.split_once('{')?;
+        let parts = ["_bucket", "_sum", "_count"];
+        let whole = parts.iter().find_map(|part| name.strip_suffix(part)).filter(|whole| names.contains(*whole));
+        let labels = labels.split_once('}')?.0.split("\",").filter_map(|label| label.split_once("=\""));
+        let labels = labels.map(|(label, value)| (label.to_owned(), value.trim_end_matches('"').to_owned()));
+        let labels = labels.filter(|(label, _)| !EVERYWHERE.contains(&label.as_str())).collect();
+        names.contains(whole.unwrap_or(name)).then(|| (whole.unwrap_or(name).to_owned(), labels))
+    };
+    text.lines().filter(|line| !line.starts_with('#')).filter_map(of).collect()
+}
+
 /// The table, by binary.
 pub(crate) fn table() -> BTreeMap<String, BTreeSet<String>> {
     let mut table = BTreeMap::<String, BTreeSet<String>>::new();
@@ -99,6 +132,48 @@ async fn every_metric_is_explained_and_every_explained_one_is_there() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn every_label_is_explained_and_each_word_that_it_may_say() {
+    let scene = Scene::set().await;
+    let user = scene.system.register().await;
+    scene.system.until_complete(&user).await;
+    scene.until("worker", "usher_provisioning_runs_total{outcome=\"done\"} 1").await;
+    let text = [scene.text("worker").await, scene.text("api").await].concat();
+    let series = series(&text);
+    assert!(series.len() > 40, "{text}");
+    for (metric, labels) in series {
+        let (explained, words) = explained(&metric);
+        for (label, value) in labels {
+            assert!(explained.contains(&label), "{metric} has the label {label}");
+            let known = !WORDS.contains(&label.as_str()) || words.contains(&value);
+            assert!(known, "{metric} says {label}={value}");
+        }
+    }
+}
+
+/// Old figures would say that nobody waits.
+#[tokio::test]
+async fn figures_that_cannot_be_counted_any_more_are_not_told() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).workers(0).start().await;
+    let (line, ops) = (Proxy::start(&system.database.url()).await, ReservedPort::new());
+    let worker = Binary::worker().envs(system.settings()).env("DATABASE_URL", line.url());
+    let _worker = worker.env("WORKER_OPS_LISTEN", ops.address().to_string()).start();
+    let says = async |up: &str, counts: bool| {
+        let url = format!("http://{}/metrics", ops.address());
+        let answer = http::client().get(url).send().await.map_err(|error| error.to_string())?;
+        let text = answer.text().await.map_err(|error| error.to_string())?;
+        let is_up = text.contains(&format!("usher_downstream_up{{downstream=\"database\"}} {up}"));
+        if is_up && text.contains("\nusher_users_waiting ") == counts { Ok(()) } else { Err(text) }
+    };
+    eventually("who waits is told", PATIENCE, async || says("1", true).await).await;
+    line.cut().await;
+    eventually("no figure is left", A_CENSUS_IS_GOOD_FOR + PATIENCE, async || says("0", false).await).await;
+    line.restore().await;
+    eventually("who waits is told again", PATIENCE, async || says("1", true).await).await;
+    system.stop().await;
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ pub async fn run(pool: PgPool, shutdown: CancellationToken) -> Result<(), Infall
     let count = async {
         loop {
             match census::take(&pool).await {
-                Ok(census) => metrics::counted(&census),
+                Ok(census) => metrics::counted(census),
                 Err(error) => tracing::debug!(error = chain(&error), "cannot count who waits"),
             }
             sleep(INTERVAL).await;

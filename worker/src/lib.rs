@@ -152,7 +152,8 @@ fn parts(links: &[LinkState], provisioner: &Arc<Provisioner>) -> Vec<metrics::Pa
     let (keycloak, mail) = (Arc::clone(provisioner), Arc::clone(provisioner));
     let keycloak: metrics::Part = ("keycloak", Box::new(move || !keycloak.breakers.keycloak.is_open()));
     let mail: metrics::Part = ("mail", Box::new(move || !mail.breakers.mail.is_open()));
-    links.chain([keycloak, mail]).collect()
+    let database: metrics::Part = ("database", Box::new(metrics::database_is_up));
+    links.chain([database, keycloak, mail]).collect()
 }
 
 /// Whether the schema has all that we write to: whoever was mailed could not be marked so in an older one. No when the

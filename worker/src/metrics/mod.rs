@@ -1,5 +1,7 @@
 //! What a worker measures.
 
+mod waiting;
+
 use std::{
     future::Future,
     sync::LazyLock,
@@ -9,17 +11,18 @@ use std::{
 use chrono::Utc;
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, Gauge, Histogram, UpDownCounter},
+    metrics::{Counter, Histogram, UpDownCounter},
 };
 use shared::{
     metrics::{ALONE, by, counter, duration, duration_within, meter, tell_build, watch_pool},
-    store::{StoreError, census::Census, provisioning::ClaimedUser},
+    store::{StoreError, provisioning::ClaimedUser},
 };
 use sqlx::PgPool;
+pub use waiting::{counted, database_is_up};
 
 use crate::{
     broker::topology::WORK_QUEUES,
-    outcome::{REASONS, Step, Verdict},
+    outcome::{Step, Verdict},
     provisioner::Provisioned,
     settle::Settlement,
 };
@@ -86,26 +89,6 @@ static EXPIRY_LOOKS: LazyLock<Counter<u64>> = LazyLock::new(|| {
     counter("usher.registration.expiry.looks", "Registrations whose time was over", outcomes)
 });
 
-static OUTBOX_PENDING: LazyLock<Gauge<u64>> =
-    LazyLock::new(|| gauge("usher.outbox.pending", "Events that are not published, up to 10,000"));
-static OUTBOX_AGE: LazyLock<Gauge<f64>> =
-    LazyLock::new(|| age("usher.outbox.oldest.age", "Age of the event that waits longest"));
-static WAITING: LazyLock<Gauge<u64>> =
-    LazyLock::new(|| gauge("usher.users.waiting", "Users who are not complete and not parked, up to 10,000"));
-static LONGEST_WAIT: LazyLock<Gauge<f64>> = LazyLock::new(|| {
-    age("usher.users.oldest_waiting.age", "How long the one has waited who waits longest for the first mail")
-});
-static PARKED: LazyLock<Gauge<u64>> =
-    LazyLock::new(|| gauge("usher.users.parked", "Users who wait for an operator, up to 10,000"));
-
-fn gauge(name: &'static str, description: &'static str) -> Gauge<u64> {
-    meter().u64_gauge(name).with_description(description).build()
-}
-
-fn age(name: &'static str, description: &'static str) -> Gauge<f64> {
-    meter().f64_gauge(name).with_unit("s").with_description(description).build()
-}
-
 /// Its name, and whether it is up.
 pub type Part = (&'static str, Box<dyn Fn() -> bool + Send + Sync>);
 
@@ -117,8 +100,11 @@ pub fn begin(pool: &PgPool, parts: Vec<Part>) {
         LazyLock::force(counter);
     }
     IN_FLIGHT.add(0, &[]);
+    waiting::begin();
     let meter = meter();
-    let up = meter.u64_observable_gauge("usher.downstream.up").with_description("1: it is asked; 0: it is given time");
+    let up = meter
+        .u64_observable_gauge("usher.downstream.up")
+        .with_description("1: it is asked; 0: it does not answer, or is given time");
     up.with_callback(move |observer| {
         for (name, is_up) in &parts {
             observer.observe(is_up().into(), &[KeyValue::new("downstream", *name)]);
@@ -231,17 +217,4 @@ pub fn sweep_found() {
 /// Nobody confirmed it, or the account is in use.
 pub fn looked_at_an_expired(erased: bool) {
     EXPIRY_LOOKS.add(1, &[KeyValue::new("outcome", if erased { "erased" } else { "kept" })]);
-}
-
-pub fn counted(census: &Census) {
-    OUTBOX_PENDING.record(census.outbox_pending, &[]);
-    OUTBOX_AGE.record(census.outbox_oldest.as_secs_f64(), &[]);
-    WAITING.record(census.users_waiting, &[]);
-    LONGEST_WAIT.record(census.longest_wait.as_secs_f64(), &[]);
-    let known = REASONS.map(|reason| (reason, census.users_parked.get(reason).copied().unwrap_or_default()));
-    // Reasons of a newer worker, or of an older one.
-    let other = census.users_parked.values().sum::<u64>() - known.iter().map(|(_, number)| number).sum::<u64>();
-    for (reason, number) in known.into_iter().chain([("other", other)]) {
-        PARKED.record(number, &[KeyValue::new("reason", reason)]);
-    }
 }
