@@ -6,6 +6,7 @@ use super::{command, objects, operate, park};
 use crate::harness::{
     eventually::eventually,
     fake_keycloak::{Endpoint, FakeKeycloak, Fault},
+    proxy::Proxy,
     system::{PATIENCE, Plan},
 };
 
@@ -79,5 +80,21 @@ async fn it_is_seen_whether_a_worker_runs() {
         operate(&system, &["status"]).await.stdout.contains("none: everybody waits")
     })
     .await;
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn who_watches_an_outage_sees_its_end() {
+    let keycloak = FakeKeycloak::start().await;
+    let system = Plan::on(keycloak.access()).workers(0).start().await;
+    let line = Proxy::start(&system.database.url()).await;
+    let watching = command(&system, &["status", "--watch", "--json"]).env("DATABASE_URL", line.url()).start();
+    watching.until_output_has(r#""registered":0"#).await;
+    line.cut().await;
+    watching.until_output_has("nobody can be counted").await;
+    system.register().await;
+    line.restore().await;
+    watching.until_output_has(r#""registered":1"#).await;
+    watching.until_output_has(r#""openPerSecond":0."#).await;
     system.stop().await;
 }

@@ -13,6 +13,7 @@ pub mod parked;
 pub mod parked_queue;
 pub mod person;
 pub mod status;
+mod trend;
 pub mod users;
 
 use std::process::ExitCode;

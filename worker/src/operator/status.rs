@@ -2,7 +2,7 @@
 
 use std::{
     io::{IsTerminal as _, stdout},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -20,6 +20,7 @@ use tokio::time::sleep;
 use super::{
     answer::{Format, Line, age, remark},
     connect,
+    trend::Trend,
 };
 use crate::{
     broker::{
@@ -47,16 +48,33 @@ impl Status {
     pub async fn run(self) -> anyhow::Result<()> {
         let access = Access::read(Environment::of_process())?;
         let pool = connect(&access.database)?;
-        loop {
+        if !self.watch {
             let line = look(&pool, &access.broker).await?;
-            if self.watch && stdout().is_terminal() {
-                super::answer::write(AFRESH)?;
-            }
-            let is_read = self.format.print_one(&line)?;
-            if !self.watch || !is_read {
-                return Ok(());
-            }
+            return self.format.print_one(&line).map(drop);
+        }
+        let mut trend = Trend::default();
+        while self.look_again(&pool, &access.broker, &mut trend).await? {
             sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// What cannot be seen now may be seen again in a moment: whoever watches an outage wants to see its end. Returns
+    /// whether anybody still reads.
+    async fn look_again(&self, pool: &PgPool, broker: &BrokerConfig, trend: &mut Trend) -> anyhow::Result<bool> {
+        let looked = look(pool, broker).await;
+        if stdout().is_terminal() {
+            super::answer::write(AFRESH)?;
+        }
+        match looked {
+            Ok(mut line) => {
+                line.open_per_second = trend.add(Instant::now(), line.open());
+                self.format.print_one(&line)
+            }
+            Err(error) => {
+                remark(&format!("nobody can be counted: {}", chain(&*error)));
+                Ok(true)
+            }
         }
     }
 }
@@ -112,6 +130,8 @@ struct StatusLine {
     parked: Vec<ParkedFor>,
     dead_letters: Option<u64>,
     complete: u64,
+    /// By how many those not tried, in work and waiting change in a second, while somebody watches.
+    open_per_second: Option<f64>,
     last_minute: CohortLine,
     last_hour: CohortLine,
 }
@@ -175,9 +195,25 @@ impl StatusLine {
                 .collect(),
             dead_letters: queues.map(|(_, dead)| dead),
             complete: funnel.registered.saturating_sub(unfinished),
+            open_per_second: None,
             last_minute: funnel.last_minute.into(),
             last_hour: funnel.last_hour.into(),
         }
+    }
+
+    fn open(&self) -> u64 {
+        self.not_tried + self.in_work + self.waiting
+    }
+
+    /// What the change means, and how long it will take if it stays so.
+    fn change(&self) -> String {
+        let Some(per_second) = self.open_per_second else { return "-".to_owned() };
+        if per_second >= 0.0 {
+            return format!("{per_second:.1} a second more on the way");
+        }
+        let open = u32::try_from(self.open()).map_or(f64::INFINITY, f64::from);
+        let left = Duration::try_from_secs_f64(open / -per_second).unwrap_or(Duration::MAX);
+        format!("{:.1} a second fewer on the way, all done in {}", -per_second, age(left))
     }
 }
 
@@ -196,6 +232,7 @@ impl Line for StatusLine {
         "parked",
         "dead letters",
         "complete",
+        "change",
         "last minute",
         "last hour",
     ];
@@ -228,6 +265,7 @@ impl Line for StatusLine {
             listed(parked),
             unknown(self.dead_letters),
             self.complete.to_string(),
+            self.change(),
             cohort(&self.last_minute),
             cohort(&self.last_hour),
         ]
