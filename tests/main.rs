@@ -53,6 +53,7 @@ mod command_line;
 mod configuration;
 mod invariants;
 mod kubernetes;
+mod least_privilege;
 mod migrations;
 mod plans;
 

@@ -25,9 +25,14 @@ const OF_A_WORKER: [(&str, &str); 7] = [
     ("_sqlx_migrations", "SELECT"),
 ];
 
-/// What erasing a person needs beside that.
-const FOR_ERASURE: [(&str, &str); 3] =
-    [("users", "DELETE"), ("mail_requests", "DELETE"), ("idempotency_keys", "DELETE")];
+/// What erasing a person needs beside that. Rows are looked for before they are deleted.
+const FOR_ERASURE: [(&str, &str); 5] = [
+    ("users", "DELETE"),
+    ("mail_requests", "SELECT"),
+    ("mail_requests", "DELETE"),
+    ("idempotency_keys", "SELECT"),
+    ("idempotency_keys", "DELETE"),
+];
 
 /// What the role lacks for the work of a worker.
 pub async fn lacking_for_work(pool: &PgPool) -> Result<Vec<Lacking>, StoreError> {
