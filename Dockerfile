@@ -1,5 +1,3 @@
-# syntax=docker/dockerfile:1
-
 # One image with both binaries: api and worker of one release share a schema and are rolled out together.
 #   docker build -t usher .
 #   docker run usher usher-api serve
@@ -39,7 +37,9 @@ RUN sh /action-link/build.sh /keycloak /usher-action-link.jar
 # Keycloak, augmented once at build time for PostgreSQL, so that it starts in seconds.
 FROM keycloak-stock AS keycloak-build
 COPY --from=action-link /usher-action-link.jar /opt/keycloak/providers/
-ENV KC_DB=postgres KC_CACHE=local KC_HEALTH_ENABLED=true
+# Whether its spans join ours is settled when it is built: --build-arg KC_TRACING_ENABLED=true
+ARG KC_TRACING_ENABLED=false
+ENV KC_DB=postgres KC_HEALTH_ENABLED=true KC_TRACING_ENABLED=${KC_TRACING_ENABLED}
 RUN /opt/keycloak/bin/kc.sh build
 
 FROM keycloak-stock AS keycloak
