@@ -33,15 +33,22 @@ enum Side {
     OwnMails,
 }
 
+/// By the worker, in each round: microseconds for one user, and mebibytes.
+#[derive(Default)]
+struct Spent {
+    cpu: Vec<f64>,
+    memory: Vec<f64>,
+}
+
 pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     let (scene, direct) = (Scene::set(ground).await?, Direct::new(&ground.settings).await?);
-    let (users, mut cpu) = (USERS / plan.share.min(5), Vec::new());
+    let (users, mut spent) = (USERS / plan.share.min(5), Spent::default());
     let plan = Plan { rounds: plan.rounds.min(7), ..plan };
     let samples = interleave(plan, &[Side::Worker, Side::Direct, Side::OwnMails], async |side| {
         scene.mails.forget();
         Ok([match side {
-            Side::Worker => by_worker(ground, &scene, users, scene.settings(ground), &mut cpu).await?,
-            Side::OwnMails => by_worker(ground, &scene, users, scene.by_smtp(ground), &mut Vec::new()).await?,
+            Side::Worker => by_worker(ground, &scene, users, scene.settings(ground), &mut spent).await?,
+            Side::OwnMails => by_worker(ground, &scene, users, scene.by_smtp(ground), &mut Spent::default()).await?,
             Side::Direct => directly(&scene, &direct, users).await?,
         }])
     });
@@ -51,7 +58,9 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     Ok(vec![
         rate.in_turns_with("bare client", &samples[1][0]).goal(Goal::RatioAtLeast(0.95)),
         Row::new(NAME, "with mails of our own", &samples[2][0], "/s").in_turns_with("Keycloak's mails", &samples[0][0]),
-        Row::new(NAME, "processor time of the worker for one user", &Sample::of(cpu), "µs"),
+        Row::new(NAME, "processor time of the worker for one user", &Sample::of(spent.cpu), "µs"),
+        Row::new(NAME, "resident memory of the worker, at most", &Sample::of(spent.memory), "MiB")
+            .goal(Goal::AtMost(80.0)),
     ])
 }
 
@@ -60,7 +69,7 @@ async fn by_worker(
     scene: &Scene,
     users: usize,
     mut settings: BTreeMap<String, String>,
-    cpu: &mut Vec<f64>,
+    spent: &mut Spent,
 ) -> Result<f64> {
     scene.database.empty().await?;
     scene.vhost.empty().await?;
@@ -68,7 +77,8 @@ async fn by_worker(
     settings.insert("PROVISION_CONCURRENCY".to_owned(), AT_ONCE.to_string());
     let worker = Process::worker(ground, settings).await?;
     let rate = rate(scene, users).await?;
-    cpu.push(worker.cpu()? * 1e6 / users as f64);
+    spent.cpu.push(worker.cpu()? * 1e6 / users as f64);
+    spent.memory.push(worker.peak_memory()?);
     worker.stop().await?;
     Ok(rate)
 }
