@@ -76,7 +76,7 @@ pub fn queues() -> Vec<(&'static str, FieldTable)> {
     WORK_QUEUES.into_iter().flat_map(pair).chain([(PARKED, quorum())]).collect()
 }
 
-/// Without a limit of its own a queue of RabbitMQ 4 drops a message at the 20th look; a huge one is taken by 3.10 and by 4.0.
+/// Without a limit of its own a queue of RabbitMQ 4 drops a message at the 20th look. A huge one is good in 3.10 too.
 fn quorum() -> FieldTable {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
