@@ -139,8 +139,8 @@ fn prometheus_is_given_the_rules_that_were_tried() {
     let copy: Vec<&str> = manifest.lines().skip_while(|line| *line != "spec:").skip(1).collect();
     assert!(
         wanted == copy,
-        "deploy/kubernetes/production/rules.yaml is not what deploy/prometheus/alerts.yml is; its head says how to write \
-         it anew"
+        "deploy/kubernetes/production/rules.yaml is not what deploy/prometheus/alerts.yml is; its head says how to \
+         write it anew"
     );
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use lapin::BasicProperties;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Executor as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
 use crate::harness::{
     database::Database,
@@ -27,6 +27,9 @@ async fn a_role_that_changes_no_tables_is_enough() {
     let keycloak = FakeKeycloak::start().await;
     let plan = Plan::on(keycloak.access()).set("DATABASE_URL", &url).set("REGISTRATION_EXPIRES", "1d");
     let system = plan.start_with(database, Vhost::create().await).await;
+    let mut session = PgConnection::connect(&url).await.expect("the role may log in");
+    let who: String = sqlx::query_scalar("SELECT current_user").fetch_one(&mut session).await.expect("it is told");
+    assert_eq!(who, role);
     whole_way(&system).await;
     for statement in ["DROP OWNED BY", "DROP ROLE"] {
         let statement = format!("{statement} {role}");

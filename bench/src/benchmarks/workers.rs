@@ -43,8 +43,7 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
 }
 
 fn row_of(workers: usize, [rate, busy]: &[Sample; 2], [alone, busy_alone]: &[Sample; 2]) -> Row {
-    let asked_for = busy_alone.median() * workers as f64;
-    let full = busy.median().max(asked_for) >= FULL;
+    let full = busy_alone.median() * workers as f64 >= FULL;
     let line = format!("{workers} workers, processors {:.0} % busy", busy.median() * 100.0);
     let row = Row::new(NAME, line, rate, "/s").in_turns_with("linear", &alone.times(workers as f64));
     row.goal(if full || workers == 1 { Goal::Nothing } else { Goal::RatioAtLeast(0.9) })

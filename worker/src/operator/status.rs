@@ -49,8 +49,8 @@ impl Status {
         let access = Access::read(Environment::of_process())?;
         let pool = connect(&access.database)?;
         if !self.watch {
-            let line = look(&pool, &access.broker).await?;
-            return self.format.print_one(&line).map(drop);
+            let looked = look(&pool, &access.broker).await?;
+            return self.tell(&looked).map(drop);
         }
         let mut trend = Trend::default();
         while self.look_again(&pool, &access.broker, &mut trend).await? {
@@ -67,9 +67,9 @@ impl Status {
             super::answer::write(AFRESH)?;
         }
         match looked {
-            Ok(mut line) => {
-                line.open_per_second = trend.add(Instant::now(), line.open());
-                self.format.print_one(&line)
+            Ok(mut looked) => {
+                looked.line.open_per_second = trend.add(Instant::now(), looked.line.open());
+                self.tell(&looked)
             }
             Err(error) => {
                 remark(&format!("nobody can be counted: {}", chain(&*error)));
@@ -77,15 +77,27 @@ impl Status {
             }
         }
     }
+
+    fn tell(&self, looked: &Looked) -> anyhow::Result<bool> {
+        if let Some(error) = &looked.without_queues {
+            remark(&format!("the queues are not known: {}", chain(error)));
+        }
+        self.format.print_one(&looked.line)
+    }
 }
 
-async fn look(pool: &PgPool, broker: &BrokerConfig) -> anyhow::Result<StatusLine> {
+struct Looked {
+    line: StatusLine,
+    /// Why the line does not say what is in the queues.
+    without_queues: Option<BrokerError>,
+}
+
+async fn look(pool: &PgPool, broker: &BrokerConfig) -> anyhow::Result<Looked> {
     let funnel = funnel::take(pool).await?;
-    let queues = queues(broker).await;
-    if let Err(error) = &queues {
-        remark(&format!("the queues are not known: {}", chain(error)));
-    }
-    Ok(StatusLine::of(funnel, queues.ok()))
+    Ok(match queues(broker).await {
+        Ok(queues) => Looked { line: StatusLine::of(funnel, Some(queues)), without_queues: None },
+        Err(error) => Looked { line: StatusLine::of(funnel, None), without_queues: Some(error) },
+    })
 }
 
 /// Messages in the work queues, and in their dead queues.
@@ -208,7 +220,10 @@ impl StatusLine {
     /// What the change means, and how long it will take if it stays so.
     fn change(&self) -> String {
         let Some(per_second) = self.open_per_second else { return "-".to_owned() };
-        if per_second >= 0.0 {
+        if per_second.abs() < 0.05 {
+            return "none".to_owned();
+        }
+        if per_second > 0.0 {
             return format!("{per_second:.1} a second more on the way");
         }
         let open = u32::try_from(self.open()).map_or(f64::INFINITY, f64::from);
