@@ -58,6 +58,9 @@ async fn whole_way(system: &System) {
     system.until_complete(&user).await;
     assert_eq!(system.request_mail(&json!({ "username": user.username })).await.status(), 202);
     system.until_complete(&user).await;
+    // The sweep may have come before the worker's connection to RabbitMQ.
+    let probe = system.vhost.probe().await;
+    eventually("the queues are declared", PATIENCE, async || probe.depth("usher.parked").await == Some(0)).await;
     let commands = [&["status"][..], &["parked", "list"], &["users", "show", "NAME"], &["users", "erase", "NAME"]];
     for command in commands {
         let arguments: Vec<_> = command.iter().map(|it| if *it == "NAME" { &*user.username } else { it }).collect();

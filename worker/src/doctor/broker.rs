@@ -26,6 +26,9 @@ const ROLE: &str = "doctor";
 /// `deploy/rabbitmq/README.md` says why.
 const PERMISSIONS: &str = "rabbitmqctl set_permissions -p VHOST USER '^usher\\.' '^usher\\.' '^usher\\.'";
 const DECLARE: &str = "start a worker, which declares what is missing, or load deploy/rabbitmq/definitions.json";
+/// Only the management API tells of them, which no worker needs.
+const NOT_SEEN: &str = "not to be seen by AMQP: `rabbitmqctl list_policies -p VHOST` should name none for usher.*; a \
+                        worker binds its queues when it starts";
 
 pub(super) async fn examine(config: &BrokerConfig) -> Vec<Finding> {
     let mut findings = Findings::of("rabbitmq");
@@ -104,6 +107,7 @@ async fn topology(connection: &Connection, findings: &mut Findings) {
             Err(error) => findings.failed(check, &error, misfit(&error)),
         }
     }
+    findings.ok("policies and bindings", NOT_SEEN);
     for (exchange, _) in topology::exchanges() {
         permitted(findings, format!("may publish to {exchange}"), may_publish(connection, exchange).await);
     }
