@@ -1,7 +1,5 @@
 //! What `examples/` shows to who writes a service that listens to Usher, run as it stands there.
 
-use std::fs;
-
 use lapin::BasicProperties;
 use serde_json::json;
 use tempfile::TempDir;
@@ -12,8 +10,7 @@ use crate::{
         eventually::eventually,
         fake_keycloak::FakeKeycloak,
         process::{Binary, Process},
-        rabbit::Probe,
-        source,
+        rabbit::{Probe, documented_rights},
         system::{PATIENCE, Plan, Registered},
     },
     topology,
@@ -40,7 +37,7 @@ async fn one_account_for_each_user(listener: impl Fn() -> Binary) {
     let probe = system.vhost.probe().await;
     probe.declare_queue("copies", &json!({})).await;
     probe.bind("copies", "usher.events", "user.created").await;
-    let rights = rights_of_a_listener();
+    let rights = documented_rights("billing");
     let address = system.vhost.address_for(rights.each_ref().map(String::as_str)).await;
     let start = || listener().env("AMQP_URL", &address).start();
 
@@ -85,14 +82,4 @@ async fn until_depth(probe: &Probe, queue: &str, wanted: u32) {
         depth => Err(depth),
     })
     .await;
-}
-
-/// No more than the README of the topology gives a service that only listens: to configure, to write and to read.
-fn rights_of_a_listener() -> [String; 3] {
-    let path = source::root().join("deploy/rabbitmq/README.md");
-    let text = fs::read_to_string(path).expect("the README is there");
-    let line = text.lines().find(|line| line.starts_with("rabbitmqctl set_permissions -p usher billing "));
-    let patterns: Vec<String> =
-        line.expect("it shows the rights").split('\'').skip(1).step_by(2).map(str::to_owned).collect();
-    patterns.try_into().expect("three patterns")
 }

@@ -11,7 +11,7 @@ use crate::harness::{
     eventually::eventually,
     fake_keycloak::FakeKeycloak,
     process::Binary,
-    rabbit::Vhost,
+    rabbit::{Vhost, documented_rights},
     source::root,
     system::{PATIENCE, Plan, System},
 };
@@ -41,7 +41,7 @@ async fn a_role_that_changes_no_tables_is_enough() {
 #[tokio::test]
 async fn a_login_for_its_own_names_is_enough() {
     let (keycloak, vhost) = (FakeKeycloak::start().await, Vhost::create().await);
-    let rights = rights_of_a_worker();
+    let rights = documented_rights("usher-worker");
     let address = vhost.address_for(rights.each_ref().map(String::as_str)).await;
     let system = Plan::on(keycloak.access()).set("AMQP_URL", &address).start_on(vhost).await;
     whole_way(&system).await;
@@ -74,13 +74,4 @@ fn sql_of_the_role() -> String {
     let blocks = text.split("```sql\n").skip(1).filter_map(|block| block.split("```").next());
     let block = blocks.into_iter().find(|block| block.contains("CREATE ROLE usher_run"));
     block.expect("it shows the role").trim().to_owned()
-}
-
-/// To configure, to write and to read.
-fn rights_of_a_worker() -> [String; 3] {
-    let text = fs::read_to_string(root().join("deploy/rabbitmq/README.md")).expect("the README is there");
-    let line = text.lines().find(|line| line.starts_with("rabbitmqctl set_permissions -p usher usher-worker "));
-    let patterns: Vec<_> =
-        line.expect("it shows the rights").split('\'').skip(1).step_by(2).map(str::to_owned).collect();
-    patterns.try_into().expect("three patterns")
 }

@@ -44,6 +44,14 @@ impl Scene {
         Self { keycloak, system, _api: api, _worker: worker, ops }
     }
 
+    async fn with_somebody_complete() -> Self {
+        let scene = Self::set().await;
+        let user = scene.system.register().await;
+        scene.system.until_complete(&user).await;
+        scene.until("worker", "usher_provisioning_runs_total{outcome=\"done\"} 1").await;
+        scene
+    }
+
     /// Where one of the two answers operators.
     pub(crate) fn ops(&self, binary: &str) -> String {
         let (_, port) = self.ops.iter().find(|(name, _)| *name == binary).expect("one of the two");
@@ -80,15 +88,6 @@ const EVERYWHERE: [&str; 3] = ["le", "quantile", "otel_scope_name"];
 /// Labels whose values are words of ours.
 const WORDS: [&str; 6] = ["outcome", "reason", "verdict", "step", "downstream", "db_client_connection_state"];
 
-/// What the table says of the labels of a metric, and of their values: words in backticks.
-fn explained(metric: &str) -> (BTreeSet<String>, BTreeSet<String>) {
-    let text = fs::read_to_string(root().join("docs/metrics.md")).expect("the table is there");
-    let row = text.lines().find(|line| line.starts_with(&format!("| `{metric}` |"))).expect("the metric has a row");
-    let cells: Vec<&str> = row.split('|').collect();
-    let words = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
-    (words(cells[3]), words(cells[4]))
-}
-
 /// The series of a text: the metric, and its labels with their values.
 fn series(text: &str) -> Vec<(String, Vec<(String, String)>)> {
     let names = names(text);
@@ -104,14 +103,36 @@ fn series(text: &str) -> Vec<(String, Vec<(String, String)>)> {
     text.lines().filter(|line| !line.starts_with('#')).filter_map(of).collect()
 }
 
-/// The table, by binary.
+/// A row of the table in `docs/metrics.md`.
+struct Explained {
+    name: String,
+    binaries: Vec<String>,
+    labels: BTreeSet<String>,
+    /// In backticks, those that are values of labels among them.
+    words: BTreeSet<String>,
+}
+
+fn explained() -> Vec<Explained> {
+    let text = fs::read_to_string(root().join("docs/metrics.md")).expect("the table is there");
+    let words = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    let of = |row: &str| {
+        let cells = row.split('|').map(str::trim).collect::<Vec<_>>();
+        Explained {
+            name: cells[1].trim_matches('`').to_owned(),
+            binaries: cells[2].split(", ").map(str::to_owned).collect(),
+            labels: words(cells[3]),
+            words: words(cells[4]),
+        }
+    };
+    text.lines().filter(|line| line.starts_with("| `")).map(of).collect()
+}
+
+/// The names in the table, by binary.
 pub(crate) fn table() -> BTreeMap<String, BTreeSet<String>> {
     let mut table = BTreeMap::<String, BTreeSet<String>>::new();
-    let text = fs::read_to_string(root().join("docs/metrics.md")).expect("the table is there");
-    for row in text.lines().filter(|line| line.starts_with("| `")) {
-        let cells = row.split('|').map(str::trim).collect::<Vec<_>>();
-        for binary in cells[2].split(", ") {
-            table.entry(binary.to_owned()).or_default().insert(cells[1].trim_matches('`').to_owned());
+    for row in explained() {
+        for binary in row.binaries {
+            table.entry(binary).or_default().insert(row.name.clone());
         }
     }
     table
@@ -119,10 +140,7 @@ pub(crate) fn table() -> BTreeMap<String, BTreeSet<String>> {
 
 #[tokio::test]
 async fn every_metric_is_explained_and_every_explained_one_is_there() {
-    let scene = Scene::set().await;
-    let user = scene.system.register().await;
-    scene.system.until_complete(&user).await;
-    scene.until("worker", "usher_provisioning_runs_total{outcome=\"done\"} 1").await;
+    let scene = Scene::with_somebody_complete().await;
     for (binary, explained) in table() {
         // A busy machine may serve the user by the sweep before the relay has claimed the event.
         eventually(&format!("{binary} has what is explained"), PATIENCE, async || {
@@ -136,18 +154,16 @@ async fn every_metric_is_explained_and_every_explained_one_is_there() {
 
 #[tokio::test]
 async fn every_label_is_explained_and_each_word_that_it_may_say() {
-    let scene = Scene::set().await;
-    let user = scene.system.register().await;
-    scene.system.until_complete(&user).await;
-    scene.until("worker", "usher_provisioning_runs_total{outcome=\"done\"} 1").await;
+    let scene = Scene::with_somebody_complete().await;
     let text = [scene.text("worker").await, scene.text("api").await].concat();
     let series = series(&text);
     assert!(series.len() > 40, "{text}");
+    let table = explained();
     for (metric, labels) in series {
-        let (explained, words) = explained(&metric);
+        let row = table.iter().find(|row| row.name == metric).expect("the metric has a row");
         for (label, value) in labels {
-            assert!(explained.contains(&label), "{metric} has the label {label}");
-            let known = !WORDS.contains(&label.as_str()) || words.contains(&value);
+            assert!(row.labels.contains(&label), "{metric} has the label {label}");
+            let known = !WORDS.contains(&label.as_str()) || row.words.contains(&value);
             assert!(known, "{metric} says {label}={value}");
         }
     }

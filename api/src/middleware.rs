@@ -41,9 +41,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug, Clone)]
 struct RequestId(HeaderValue);
 
-/// Wraps a router; in each part the first layer is the outermost, and `answering` is around `refusing`. In two parts, and
-/// not each by itself: a router keeps every layer that it is given in a box of its own, and copies all boxes for each
-/// request.
+/// Wraps a router; in each part the first layer is the outermost, and `answering` is around `refusing`. In two parts,
+/// and not each by itself: a router keeps every layer that it is given in a box of its own, and copies all boxes for
+/// each request.
 pub fn around(router: Router, limits: &Limits, origins: &Origins) -> Router {
     let answering = ServiceBuilder::new()
         .layer(from_fn(with_an_id))

@@ -1,8 +1,8 @@
 //! Registrations that nobody confirmed: erased with their accounts, so that whoever owns the names can use them.
 //!
-//! Only where `REGISTRATION_EXPIRES` says after how long. That is longer than any link of ours is good for, so hardly anybody
-//! is just about to confirm; whoever asks for another mail begins that time anew. Between the look at the account and its
-//! deletion Keycloak leaves a moment. Any number of workers may do it.
+//! Only where `REGISTRATION_EXPIRES` says after how long. That is longer than any link of ours is good for, so hardly
+//! anybody is just about to confirm; whoever asks for another mail begins that time anew. Between the look at the account
+//! and its deletion Keycloak leaves a moment. Any number of workers may do it.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -57,8 +57,8 @@ impl Expiry {
         Ok(())
     }
 
-    /// One after the other, so that it takes little of Keycloak from those who are on their way there. Whom it fails for
-    /// stays held for the minute, so that the next one has a turn.
+    /// One after the other, so that it takes little of Keycloak from those who are on their way there. Whom it fails
+    /// for stays held for the minute, so that the next one has a turn.
     async fn look(&self, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let (keycloak, mut failures) = (self.provisioner.keycloak(), 0);
         while failures < PATIENCE && !shutdown.is_cancelled() && !self.provisioner.breakers.keycloak.is_open() {
@@ -66,7 +66,8 @@ impl Expiry {
             failures = match self.end(overdue).await {
                 Ok(()) => 0,
                 Err(error) => {
-                    tracing::warn!(user.id = %overdue.held.id, error = format!("{error:#}"), "a registration cannot expire yet");
+                    let (id, error) = (overdue.held.id, format!("{error:#}"));
+                    tracing::warn!(user.id = %id, error, "a registration cannot expire yet");
                     failures + 1
                 }
             };

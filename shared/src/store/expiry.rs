@@ -1,7 +1,7 @@
 //! Registrations that nobody has confirmed, and whose time is over: held, looked at, and then kept or erased.
 //!
-//! That one is being erased is written down before its account goes. From then on nobody orders a mail for it, and whoever
-//! finds it later, after a crash, goes on with it.
+//! That one is being erased is written down before its account goes. From then on nobody orders a mail for it, and
+//! whoever finds it later, after a crash, goes on with it.
 
 use std::time::Duration;
 
@@ -46,7 +46,8 @@ pub async fn take(pool: &PgPool, realm: &str, after: Duration) -> Result<Option<
     Ok(taken.map(|row| Overdue { held: Held { id: row.id.into(), claim_no: row.claim_no }, begun: row.begun }))
 }
 
-/// Writes down that the user is being erased, and holds him for a minute more. Says no to who asked for a mail meanwhile.
+/// Writes down that the user is being erased, and holds him for a minute more. Says no to who asked for a mail
+/// meanwhile.
 pub async fn begin(pool: &PgPool, held: Held) -> Result<bool, StoreError> {
     let begun = within(
         "begin to let a registration expire",

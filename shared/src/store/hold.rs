@@ -1,6 +1,7 @@
 //! A hold on one user: a claim, parked or not, so that no worker has the user meanwhile.
 //!
-//! It ends with the work that it was taken for, or a minute later if that dies. What is written says `WHERE claim_no = $n`, as in a run.
+//! It ends with the work that it was taken for, or a minute later if that dies. What is written says
+//! `WHERE claim_no = $n`, as in a run.
 
 use sqlx::{PgPool, PgTransaction, types::Json};
 use uuid::Uuid;

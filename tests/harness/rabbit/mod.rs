@@ -3,13 +3,24 @@
 mod management;
 mod probe;
 
+use std::fs;
+
 use tokio::sync::OnceCell;
 use url::Url;
 
-use super::{cleanup::clean_up, own_name::own_name, stack::Stack};
+use super::{cleanup::clean_up, own_name::own_name, source::root, stack::Stack};
 use management::Management;
 
 pub use probe::{Message, Probe};
+
+/// What the README of the topology lets this login configure, write and read.
+pub fn documented_rights(login: &str) -> [String; 3] {
+    let text = fs::read_to_string(root().join("deploy/rabbitmq/README.md")).expect("the README is there");
+    let command = format!("rabbitmqctl set_permissions -p usher {login} ");
+    let line = text.lines().find(|line| line.starts_with(&command)).expect("it shows the rights");
+    let patterns: Vec<String> = line.split('\'').skip(1).step_by(2).map(str::to_owned).collect();
+    patterns.try_into().expect("three patterns")
+}
 
 pub struct Vhost {
     name: String,
