@@ -8,7 +8,11 @@ use anyhow::Result;
 /// How long everything takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
+    /// Turns that count, in each pass.
     pub(crate) rounds: usize,
+    /// Begins cold.
+    pub(crate) first_pass: bool,
+    /// Before each turn of what goes on for a time.
     pub(crate) warm_up: Duration,
     pub(crate) length: Duration,
     /// How much of what is counted in pieces is done: all of it, or a part that shows that it works.
@@ -19,8 +23,9 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn new(quick: bool, full: bool) -> Self {
-        let (rounds, length, share) = if quick { (2, 1_500, 10) } else { (9, 1_500, 1) };
-        Self { rounds, warm_up: Duration::from_millis(500), length: Duration::from_millis(length), share, full }
+        let (rounds, share) = if quick { (1, 10) } else { (3, 1) };
+        let (warm_up, length) = (Duration::from_millis(500), Duration::from_millis(1_500));
+        Self { rounds, first_pass: true, warm_up, length, share, full }
     }
 }
 
@@ -40,6 +45,10 @@ impl Sample {
 
     pub(crate) fn times(&self, factor: f64) -> Self {
         Self::of(self.0.iter().map(|value| value * factor))
+    }
+
+    pub(crate) fn extend(&mut self, later: &Self) {
+        self.0.extend(&later.0);
     }
 
     pub(crate) fn median(&self) -> f64 {
@@ -63,18 +72,19 @@ impl Sample {
     }
 }
 
-/// Measures each of `sides` in turn, `rounds` times, after a turn of each that does not count. Each measurement gives
-/// `N` numbers.
+/// Measures each of `sides` in turn, `rounds` times; in the first pass after a turn of each that does not count. Each
+/// measurement gives `N` numbers.
 pub(crate) async fn interleave<S: Copy, const N: usize>(
     plan: Plan,
     sides: &[S],
     mut measure: impl AsyncFnMut(S) -> Result<[f64; N]>,
 ) -> Result<Vec<[Sample; N]>> {
     let mut measured = vec![Vec::new(); sides.len()];
-    for round in 0..=plan.rounds {
+    let cold = usize::from(plan.first_pass);
+    for round in 0..cold + plan.rounds {
         for (side, values) in sides.iter().zip(&mut measured) {
             let value = measure(*side).await?;
-            if round > 0 {
+            if round >= cold {
                 values.push(value);
             }
         }
@@ -102,15 +112,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sides_take_turns_and_the_first_turn_does_not_count() {
-        let plan = Plan { rounds: 2, ..Plan::new(true, false) };
-        let mut turns = String::new();
-        let samples = interleave(plan, &['a', 'b'], async |side| {
-            turns.push(side);
-            Ok([turns.len() as f64])
-        });
-        let samples = samples.await.unwrap();
-        assert_eq!(turns, "ababab");
-        assert_eq!((turns.len(), samples[1][0].median()), (6, 5.0));
+    async fn sides_take_turns_and_the_first_turn_of_all_does_not_count() {
+        for (first_pass, all_turns, median) in [(true, "ababab", 5.0), (false, "abab", 3.0)] {
+            let plan = Plan { rounds: 2, first_pass, ..Plan::new(true, false) };
+            let mut turns = String::new();
+            let samples = interleave(plan, &['a', 'b'], async |side| {
+                turns.push(side);
+                Ok([turns.len() as f64])
+            });
+            let samples = samples.await.unwrap();
+            assert_eq!((&*turns, samples[1][0].median()), (all_turns, median));
+        }
     }
 }

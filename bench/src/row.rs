@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::rounds::Sample;
 
+#[derive(Clone)]
 pub(crate) struct Row {
     pub(crate) benchmark: &'static str,
     pub(crate) line: String,
@@ -51,6 +52,17 @@ impl Row {
     pub(crate) fn goal(mut self, goal: Goal) -> Self {
         self.goal = goal;
         self
+    }
+
+    /// With what a later pass gave. A goal that one of the passes does not set is none.
+    pub(crate) fn continued_by(&mut self, later: &Self) {
+        self.ours.extend(&later.ours);
+        if let (Some(reference), Some(later)) = (&mut self.reference, &later.reference) {
+            reference.extend(later);
+        }
+        if matches!(later.goal, Goal::Nothing) {
+            self.goal = Goal::Nothing;
+        }
     }
 
     /// Of the medians; in turns the median of each turn's ratio, which the machine's slower moods leave alone.
@@ -121,6 +133,18 @@ mod tests {
             let row = Row::new("register", "16", &row.ours, "/s").beside("bare", &Sample::of([100.0])).goal(goal);
             assert_eq!(row.met(), Some(met), "{goal:?}");
         }
+    }
+
+    #[test]
+    fn passes_are_one_row() {
+        let pass = |ours, reference, goal| {
+            Row::new("workers", "2", &Sample::of(ours), "/s").in_turns_with("linear", &Sample::of(reference)).goal(goal)
+        };
+        let mut row = pass([10.0, 60.0], [40.0, 60.0], Goal::RatioAtLeast(0.2));
+        row.continued_by(&pass([50.0, 10.0], [200.0, 40.0], Goal::RatioAtLeast(0.2)));
+        assert_eq!((row.ours.median(), row.ratio(), row.met()), (30.0, Some(0.25), Some(true)));
+        row.continued_by(&pass([50.0, 50.0], [50.0, 50.0], Goal::Nothing));
+        assert_eq!((row.ratio(), row.met()), (Some(0.625), None));
     }
 
     #[test]

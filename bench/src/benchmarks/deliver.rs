@@ -65,7 +65,7 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (rate, count) in RATES {
         let mut rounds = Vec::new();
-        for round in 0..=plan.rounds.min(3) {
+        for round in 0..=plan.rounds {
             let count = count / u32::try_from(plan.share)?;
             let (commits, deliveries) = one(&database, &bell, &delivered, rate, count).await?;
             let broker = broker_alone(&vhost, &delivered, rate, count).await?;

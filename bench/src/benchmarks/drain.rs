@@ -33,8 +33,8 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     let relay = OwnRelay::start(relay_settings)?;
     let backlog = BACKLOG / plan.share;
     let messages = publisher::messages(backlog);
-    // Each turn takes ten seconds, so three of them do.
-    let plan = Plan { rounds: plan.rounds.min(3), ..plan };
+    // Each turn takes ten seconds, so two of them do.
+    let plan = Plan { rounds: plan.rounds.min(2), ..plan };
     let samples = interleave(plan, &[Side::Relay, Side::Publisher], async |side| {
         database.empty().await?;
         vhost.empty().await?;

@@ -50,7 +50,7 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     settings.insert(LOGGED.0.to_owned(), LOGGED.1.to_owned());
     let api = Process::api(ground, settings.clone()).await?;
     let worker = Process::worker(ground, settings).await?;
-    let direct = Direct::new(&ground.settings).await?;
+    let direct = Direct::new(&ground.settings, &scene.realm.name).await?;
     let mut client = Client::connect(api.address).await?;
     let (mut measured, mut requests) = (Measured::default(), Vec::new());
     let (users, warm_up) = (USERS / plan.share, WARM_UP / plan.share);

@@ -22,25 +22,61 @@ use crate::{
     row::Row,
 };
 
-const ALL: [&str; 9] =
-    ["register", "register-latency", "drain", "deliver", "provision", "journey", "scale", "workers", "footprint"];
+/// Far apart in one run, so that no mood of the machine decides, however long it lasts.
+const PASSES: usize = 3;
+
+/// In which pass something is measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// In each: what is compared by its rate, and what takes no time.
+    Each,
+    Only(usize),
+}
+
+/// In the order in which they are told.
+const ALL: [(&str, When); 9] = [
+    ("register", When::Each),
+    ("register-latency", When::Only(0)),
+    ("drain", When::Each),
+    ("deliver", When::Only(1)),
+    ("provision", When::Each),
+    ("journey", When::Each),
+    ("scale", When::Only(0)),
+    ("workers", When::Each),
+    ("footprint", When::Only(1)),
+];
 
 /// Measures what was chosen and tells what came out. Missing a goal is a result, not a failure.
 pub(crate) async fn run(choice: &Choice) -> Result<ExitCode> {
-    let chosen: Vec<_> = ALL.into_iter().filter(|name| choice.name.as_deref().is_none_or(|it| it == *name)).collect();
+    let chosen: Vec<_> =
+        ALL.into_iter().filter(|(name, _)| choice.name.as_deref().is_none_or(|it| it == *name)).collect();
     if chosen.is_empty() {
-        bail!("there are these benchmarks: {}", ALL.join(", "));
+        bail!("there are these benchmarks: {}", ALL.map(|(name, _)| name).join(", "));
     }
-    let (ground, plan, began) = (Ground::find()?, Plan::new(choice.quick, choice.full), Instant::now());
-    let mut report = Report::begin(machine::describe(&ground).await?, choice);
-    for name in chosen {
-        eprintln!("measuring {name} ({} s so far)", began.elapsed().as_secs());
-        let rows =
-            Box::pin(measure(name, &ground, plan)).await.with_context(|| format!("{name} could not be measured"))?;
-        report.add(rows);
+    let (ground, began) = (Ground::find()?, Instant::now());
+    let report = Report::begin(machine::describe(&ground).await?, choice);
+    let mut measured: Vec<Vec<Row>> = chosen.iter().map(|_| Vec::new()).collect();
+    for pass in 0..PASSES {
+        let plan = Plan { first_pass: pass == 0, ..Plan::new(choice.quick, choice.full) };
+        for (&(name, when), rows) in chosen.iter().zip(&mut measured) {
+            if when == When::Each || when == When::Only(pass) {
+                eprintln!("measuring {name} ({} s so far)", began.elapsed().as_secs());
+                let more = Box::pin(measure(name, &ground, plan)).await;
+                add(rows, more.with_context(|| format!("{name} could not be measured"))?);
+            }
+        }
     }
-    report.tell(began.elapsed())?;
+    report.tell(&measured.concat(), began.elapsed())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A pass gives the same rows as the one before it.
+fn add(rows: &mut Vec<Row>, more: Vec<Row>) {
+    if rows.is_empty() {
+        *rows = more;
+    } else {
+        rows.iter_mut().zip(&more).for_each(|(row, more)| row.continued_by(more));
+    }
 }
 
 async fn measure(name: &str, ground: &Ground, plan: Plan) -> Result<Vec<Row>> {

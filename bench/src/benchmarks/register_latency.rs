@@ -36,8 +36,6 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     // Nobody listens on the discard port.
     let down = told(ground, &database, "amqp://usher:usher@127.0.0.1:9/usher", "http://127.0.0.1:9");
     let count = COUNT / u32::try_from(plan.share.min(3))?;
-    // Each turn takes seconds, so five of them do.
-    let plan = Plan { rounds: plan.rounds.min(5), ..plan };
     let samples = interleave(plan, &[Side::Down, Side::Up], async |side| {
         database.empty().await?;
         one(ground, if matches!(side, Side::Up) { &up } else { &down }, count).await

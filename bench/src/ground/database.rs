@@ -2,30 +2,34 @@
 
 use anyhow::{Context as _, Result, ensure};
 use shared::store;
-use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, postgres::PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, postgres::PgPoolOptions};
 use url::Url;
 
-/// One run at a time, so one name: what an interrupted run left goes with the next one.
-const NAME: &str = "usher_bench";
+use super::NAME;
 
 pub(crate) struct Database {
     pub(crate) url: String,
     pub(crate) pool: PgPool,
+    name: String,
     server: String,
 }
 
 impl Database {
     /// Empty and migrated, on a server that keeps what it promises.
     pub(crate) async fn fresh(stack_url: &str) -> Result<Self> {
-        let (server, url) = (with_name(stack_url, "postgres")?, with_name(stack_url, NAME)?);
+        Self::named(stack_url, NAME).await
+    }
+
+    pub(crate) async fn named(stack_url: &str, name: &str) -> Result<Self> {
+        let (server, url) = (with_name(stack_url, "postgres")?, with_name(stack_url, name)?);
         let mut connection = PgConnection::connect(&server).await.context("PostgreSQL is not there")?;
         let fsync: String = sqlx::query_scalar("SHOW fsync").fetch_one(&mut connection).await?;
         ensure!(fsync == "on", "PostgreSQL runs with fsync={fsync}: what it measures would be worth nothing");
-        connection.execute("DROP DATABASE IF EXISTS usher_bench WITH (FORCE)").await?;
-        connection.execute("CREATE DATABASE usher_bench").await?;
+        connection.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))).await?;
+        connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
         let pool = PgPoolOptions::new().max_connections(20).test_before_acquire(false).connect(&url).await?;
         store::migrate(&pool).await?;
-        Ok(Self { url, pool, server })
+        Ok(Self { url, pool, name: name.to_owned(), server })
     }
 
     /// Every round begins alike: with empty tables, and without what the one before left to be written.
@@ -38,7 +42,7 @@ impl Database {
     pub(crate) async fn remove(self) -> Result<()> {
         self.pool.close().await;
         let mut connection = PgConnection::connect(&self.server).await?;
-        connection.execute("DROP DATABASE IF EXISTS usher_bench WITH (FORCE)").await?;
+        connection.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name))).await?;
         Ok(())
     }
 }

@@ -20,6 +20,10 @@ pub(crate) use database::Database;
 pub(crate) use settings::Settings;
 pub(crate) use vhost::Vhost;
 
+/// Of the run's database, vhost and realm. One run at a time, so one name: what an interrupted run left goes with the next
+/// one.
+pub(crate) const NAME: &str = "usher_bench";
+
 /// Where everything lies.
 pub(crate) struct Ground {
     pub(crate) settings: Settings,

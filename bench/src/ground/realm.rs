@@ -8,12 +8,11 @@ use serde_json::{Value, json};
 use super::Settings;
 
 const DEPLOYED: &str = include_str!("../../../deploy/keycloak/realm.json");
-/// One run at a time, so one name: what an interrupted run left goes with the next one.
-pub(crate) const NAME: &str = "usher-bench";
 /// One that the deployed realm allows, whatever the port of the stack's api.
 pub(crate) const REDIRECT: &str = "http://localhost:3000/welcome";
 
 pub(crate) struct Realm {
+    pub(crate) name: String,
     url: String,
     username: String,
     password: String,
@@ -25,8 +24,9 @@ struct Token {
 }
 
 impl Realm {
-    pub(crate) async fn fresh(settings: &Settings, smtp_port: u16) -> Result<Self> {
+    pub(crate) async fn fresh(settings: &Settings, name: &str, smtp_port: u16) -> Result<Self> {
         let realm = Self {
+            name: name.to_owned(),
             url: settings.keycloak_url.trim_end_matches('/').to_owned(),
             username: settings.keycloak_admin.clone(),
             password: settings.keycloak_admin_password.clone(),
@@ -35,16 +35,16 @@ impl Realm {
             .replace("${KEYCLOAK_CLIENT_SECRET}", &settings.keycloak_client_secret)
             .replace("${KEYCLOAK_ADMIN_CLIENT_SECRET}", &settings.keycloak_admin_client_secret);
         let mut content: Value = serde_json::from_str(&text).context("deploy/keycloak/realm.json is no JSON")?;
-        content["realm"] = json!(NAME);
+        content["realm"] = json!(name);
         content["smtpServer"]["host"] = json!("127.0.0.1");
         content["smtpServer"]["port"] = json!(smtp_port.to_string());
-        realm.ask(Method::DELETE, &format!("/{NAME}"), None).await?;
+        realm.ask(Method::DELETE, &format!("/{name}"), None).await?;
         realm.ask(Method::POST, "", Some(content)).await?;
         Ok(realm)
     }
 
     pub(crate) async fn remove(self) -> Result<()> {
-        self.ask(Method::DELETE, &format!("/{NAME}"), None).await
+        self.ask(Method::DELETE, &format!("/{}", self.name), None).await
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<()> {

@@ -5,25 +5,34 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::{
-    Database, Ground, Vhost,
+    Database, Ground, NAME, Vhost,
     mail_sink::MailSink,
-    realm::{self, REDIRECT, Realm},
+    realm::{REDIRECT, Realm},
 };
 
 pub(crate) struct Scene {
     pub(crate) database: Database,
     pub(crate) vhost: Vhost,
     pub(crate) mails: MailSink,
-    realm: Realm,
+    pub(crate) realm: Realm,
 }
 
 impl Scene {
     pub(crate) async fn set(ground: &Ground) -> Result<Self> {
+        Self::named(ground, NAME).await
+    }
+
+    /// Another one beside it.
+    pub(crate) async fn second(ground: &Ground) -> Result<Self> {
+        Self::named(ground, &format!("{NAME}_2")).await
+    }
+
+    async fn named(ground: &Ground, name: &str) -> Result<Self> {
         let (settings, mails) = (&ground.settings, MailSink::start().await?);
         Ok(Self {
-            database: Database::fresh(&settings.database_url).await?,
-            vhost: Vhost::fresh(&settings.rabbitmq_management_url, &settings.amqp_url).await?,
-            realm: Realm::fresh(settings, mails.port).await?,
+            database: Database::named(&settings.database_url, name).await?,
+            vhost: Vhost::named(&settings.rabbitmq_management_url, &settings.amqp_url, name).await?,
+            realm: Realm::fresh(settings, name, mails.port).await?,
             mails,
         })
     }
@@ -32,7 +41,7 @@ impl Scene {
     pub(crate) fn settings(&self, ground: &Ground) -> BTreeMap<String, String> {
         let mut settings = ground.settings.of_usher(&self.database.url);
         settings.extend(
-            [("AMQP_URL", &*self.vhost.url), ("KEYCLOAK_REALM", realm::NAME), ("MAIL_REDIRECT_URI", REDIRECT)]
+            [("AMQP_URL", &*self.vhost.url), ("KEYCLOAK_REALM", &self.realm.name), ("MAIL_REDIRECT_URI", REDIRECT)]
                 .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
         settings

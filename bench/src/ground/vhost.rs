@@ -7,14 +7,15 @@ use serde_json::{Value, json};
 use url::Url;
 use worker::broker::topology;
 
-/// One run at a time, so one name: what an interrupted run left goes with the next one.
-const NAME: &str = "usher_bench";
+use super::NAME;
+
 /// Where the events of registrations go.
 pub(crate) const QUEUE: &str = topology::WORK_QUEUES[0].name;
 
 pub(crate) struct Vhost {
     pub(crate) url: String,
     pub(crate) connection: Connection,
+    name: String,
     management: String,
     user: String,
 }
@@ -22,16 +23,20 @@ pub(crate) struct Vhost {
 impl Vhost {
     /// With the queues of Usher, empty.
     pub(crate) async fn fresh(management: &str, amqp_url: &str) -> Result<Self> {
+        Self::named(management, amqp_url, NAME).await
+    }
+
+    pub(crate) async fn named(management: &str, amqp_url: &str, name: &str) -> Result<Self> {
         let mut url = Url::parse(amqp_url).context("AMQP_URL is no address")?;
-        url.set_path(NAME);
+        url.set_path(name);
         let (management, user) = (management.trim_end_matches('/').to_owned(), url.username().to_owned());
-        ask(&management, Method::DELETE, &format!("vhosts/{NAME}"), None).await?;
-        ask(&management, Method::PUT, &format!("vhosts/{NAME}"), Some(json!({}))).await?;
+        ask(&management, Method::DELETE, &format!("vhosts/{name}"), None).await?;
+        ask(&management, Method::PUT, &format!("vhosts/{name}"), Some(json!({}))).await?;
         let all = json!({ "configure": ".*", "write": ".*", "read": ".*" });
-        ask(&management, Method::PUT, &format!("permissions/{NAME}/{user}"), Some(all)).await?;
+        ask(&management, Method::PUT, &format!("permissions/{name}/{user}"), Some(all)).await?;
         let connection = Connection::connect(url.as_str(), ConnectionProperties::default()).await?;
         topology::declare(&connection).await?;
-        Ok(Self { url: url.into(), connection, management, user })
+        Ok(Self { url: url.into(), connection, name: name.to_owned(), management, user })
     }
 
     pub(crate) async fn empty(&self) -> Result<()> {
@@ -42,7 +47,7 @@ impl Vhost {
 
     pub(crate) async fn remove(self) -> Result<()> {
         self.connection.close(200, "bye".into()).await.with_context(|| format!("{} cannot leave", self.user))?;
-        ask(&self.management, Method::DELETE, &format!("vhosts/{NAME}"), None).await
+        ask(&self.management, Method::DELETE, &format!("vhosts/{}", self.name), None).await
     }
 }
 

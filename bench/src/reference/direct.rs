@@ -9,10 +9,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use worker::keycloak::unset_password;
 
-use crate::ground::{
-    Settings,
-    realm::{self, REDIRECT},
-};
+use crate::ground::{Settings, realm::REDIRECT};
 
 #[derive(Clone)]
 pub(crate) struct Direct {
@@ -29,16 +26,16 @@ struct Token {
 
 impl Direct {
     /// With a token of the worker's service account, which lives for five minutes.
-    pub(crate) async fn new(settings: &Settings) -> Result<Self> {
+    pub(crate) async fn new(settings: &Settings, realm: &str) -> Result<Self> {
         let (http, url) = (Client::new(), settings.keycloak_url.trim_end_matches('/'));
         let form = [
             ("grant_type", "client_credentials"),
             ("client_id", &settings.keycloak_admin_client_id),
             ("client_secret", &settings.keycloak_admin_client_secret),
         ];
-        let token_url = format!("{url}/realms/{}/protocol/openid-connect/token", realm::NAME);
+        let token_url = format!("{url}/realms/{realm}/protocol/openid-connect/token");
         let token: Token = http.post(token_url).form(&form).send().await?.error_for_status()?.json().await?;
-        let (admin, client_id) = (format!("{url}/admin/realms/{}", realm::NAME), settings.keycloak_client_id.clone());
+        let (admin, client_id) = (format!("{url}/admin/realms/{realm}"), settings.keycloak_client_id.clone());
         Ok(Self { http, admin, token: token.access_token, client_id })
     }
 

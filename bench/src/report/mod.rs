@@ -17,7 +17,6 @@ pub(crate) struct Report {
     began: DateTime<Utc>,
     /// What it ran on.
     facts: Vec<String>,
-    rows: Vec<Row>,
     json: bool,
     quick: bool,
     directory: Option<PathBuf>,
@@ -26,29 +25,23 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn begin(facts: Vec<String>, choice: &Choice) -> Self {
         let directory = choice.report.clone();
-        Self { began: Utc::now(), facts, rows: Vec::new(), json: choice.json, quick: choice.quick, directory }
+        Self { began: Utc::now(), facts, json: choice.json, quick: choice.quick, directory }
     }
 
-    /// What is known already is not kept back until all is.
-    pub(crate) fn add(&mut self, rows: Vec<Row>) {
-        if self.json {
-            for row in &rows {
-                println!("{}", row.json());
-            }
-        }
-        self.rows.extend(rows);
-    }
-
-    pub(crate) fn tell(mut self, took: Duration) -> Result<()> {
+    pub(crate) fn tell(mut self, rows: &[Row], took: Duration) -> Result<()> {
         self.facts.push(format!("load average when it ended: {}", machine::load()));
         self.facts.push(format!("{} s, {}", took.as_secs(), self.how()));
-        if !self.json {
-            println!("\n{}\n{}", table::plain(&self.rows), self.facts.join("\n"));
+        if self.json {
+            for row in rows {
+                println!("{}", row.json());
+            }
+        } else {
+            println!("\n{}\n{}", table::plain(rows), self.facts.join("\n"));
         }
         let Some(directory) = &self.directory else { return Ok(()) };
         fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
-        fs::write(directory.join("results.md"), page::write(self.began, &self.facts, &self.rows))?;
-        for (name, picture) in chart::all(self.began, &self.rows) {
+        fs::write(directory.join("results.md"), page::write(self.began, &self.facts, rows))?;
+        for (name, picture) in chart::all(self.began, rows) {
             fs::write(directory.join(name), picture)?;
         }
         eprintln!("{}", directory.join("results.md").display());
