@@ -40,7 +40,12 @@ impl Sample {
 
     /// Each round as a part of the other's of the same turn.
     pub(crate) fn by_turns(&self, other: &Self) -> Self {
-        Self::of(self.0.iter().zip(&other.0).map(|(one, other)| one / other))
+        self.with(other, |one, other| one / other)
+    }
+
+    /// What each round makes with the other's of the same turn.
+    pub(crate) fn with(&self, other: &Self, make: impl Fn(f64, f64) -> f64) -> Self {
+        Self::of(self.0.iter().zip(&other.0).map(|(one, other)| make(*one, *other)))
     }
 
     pub(crate) fn times(&self, factor: f64) -> Self {
