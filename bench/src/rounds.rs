@@ -10,7 +10,7 @@ use anyhow::Result;
 pub(crate) struct Plan {
     /// Turns that count, in each pass.
     pub(crate) rounds: usize,
-    /// Begins cold.
+    /// Of this benchmark: its first turns do not count.
     pub(crate) first_pass: bool,
     /// Before each turn of what goes on for a time.
     pub(crate) warm_up: Duration,

@@ -22,7 +22,7 @@ use crate::{
 
 const NAME: &str = "journey";
 const USERS: usize = 80;
-/// Keycloak compiles itself while it works.
+/// The caches of a realm are empty at first, and Keycloak compiles itself while it works.
 const WARM_UP: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -12,7 +12,7 @@ mod workers;
 
 use std::{process::ExitCode, time::Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{
     ground::{Ground, machine},
@@ -22,13 +22,13 @@ use crate::{
     row::Row,
 };
 
-/// Far apart in one run, so that no mood of the machine decides, however long it lasts.
+/// Spread over a whole run, because moods of the machine last for minutes.
 const PASSES: usize = 3;
 
 /// In which pass something is measured.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
-    /// In each: what is compared by its rate, and what takes no time.
+    /// In each: what is compared by its rate, and what is quick.
     Each,
     Only(usize),
 }
@@ -46,7 +46,8 @@ const ALL: [(&str, When); 9] = [
     ("footprint", When::Only(1)),
 ];
 
-/// Measures what was chosen and tells what came out. Missing a goal is a result, not a failure.
+/// Measures what was chosen and tells what came out, also when not all of it could be measured. Missing a goal is a
+/// result, not a failure.
 pub(crate) async fn run(choice: &Choice) -> Result<ExitCode> {
     let chosen: Vec<_> =
         ALL.into_iter().filter(|(name, _)| choice.name.as_deref().is_none_or(|it| it == *name)).collect();
@@ -55,28 +56,42 @@ pub(crate) async fn run(choice: &Choice) -> Result<ExitCode> {
     }
     let (ground, began) = (Ground::find()?, Instant::now());
     let report = Report::begin(machine::describe(&ground).await?, choice);
-    let mut measured: Vec<Vec<Row>> = chosen.iter().map(|_| Vec::new()).collect();
+    let mut measured: Vec<_> = chosen.into_iter().map(|benchmark| (benchmark, Vec::new())).collect();
+    let ended = Box::pin(all_passes(&ground, choice, began, &mut measured)).await;
+    let rows: Vec<Row> = measured.into_iter().flat_map(|(_, rows)| rows).collect();
+    report.tell(&rows, began.elapsed(), ended.is_ok())?;
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+async fn all_passes(
+    ground: &Ground,
+    choice: &Choice,
+    began: Instant,
+    measured: &mut [((&str, When), Vec<Row>)],
+) -> Result<()> {
     for pass in 0..PASSES {
-        let plan = Plan { first_pass: pass == 0, ..Plan::new(choice.quick, choice.full) };
-        for (&(name, when), rows) in chosen.iter().zip(&mut measured) {
-            if when == When::Each || when == When::Only(pass) {
-                eprintln!("measuring {name} ({} s so far)", began.elapsed().as_secs());
-                let more = Box::pin(measure(name, &ground, plan)).await;
-                add(rows, more.with_context(|| format!("{name} could not be measured"))?);
+        for ((name, when), rows) in &mut *measured {
+            if *when == When::Each || *when == When::Only(pass) {
+                eprintln!("measuring {name}, pass {} of {PASSES} ({} s so far)", pass + 1, began.elapsed().as_secs());
+                let plan = Plan { first_pass: rows.is_empty(), ..Plan::new(choice.quick, choice.full) };
+                let more =
+                    measure(name, ground, plan).await.with_context(|| format!("{name} could not be measured"))?;
+                add(rows, more)?;
             }
         }
     }
-    report.tell(&measured.concat(), began.elapsed())?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// A pass gives the same rows as the one before it.
-fn add(rows: &mut Vec<Row>, more: Vec<Row>) {
+fn add(rows: &mut Vec<Row>, more: Vec<Row>) -> Result<()> {
     if rows.is_empty() {
         *rows = more;
-    } else {
-        rows.iter_mut().zip(&more).for_each(|(row, more)| row.continued_by(more));
+        return Ok(());
     }
+    ensure!(rows.iter().map(|row| &row.line).eq(more.iter().map(|row| &row.line)), "a pass gave other rows");
+    rows.iter_mut().zip(&more).for_each(|(row, more)| row.continued_by(more));
+    Ok(())
 }
 
 async fn measure(name: &str, ground: &Ground, plan: Plan) -> Result<Vec<Row>> {

@@ -38,6 +38,7 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     let count = COUNT / u32::try_from(plan.share.min(3))?;
     let samples = interleave(plan, &[Side::Down, Side::Up], async |side| {
         database.empty().await?;
+        vhost.empty().await?;
         one(ground, if matches!(side, Side::Up) { &up } else { &down }, count).await
     });
     let samples = samples.await?;

@@ -21,7 +21,7 @@ const AT_ONCE: &str = "4";
 /// For each worker.
 const USERS: usize = 150;
 const PATIENCE: Duration = Duration::from_mins(2);
-/// Part of the processors. From then on one that is free is luck.
+/// Part of the processors. Beyond it, whether one is free is luck.
 const FULL: f64 = 0.9;
 
 pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
@@ -44,7 +44,8 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
 
 fn rows_of(workers: usize, [rate, busy]: &[Sample; 2], [alone, busy_alone]: &[Sample; 2]) -> [Row; 2] {
     let linear = alone.with(busy_alone, |rate, busy| rate * (FULL / busy).min(workers as f64));
-    let goal = if workers == 1 { Goal::Nothing } else { Goal::RatioAtLeast(0.9) };
+    let full = busy_alone.median() * workers as f64 >= FULL;
+    let goal = if full || workers == 1 { Goal::Nothing } else { Goal::RatioAtLeast(0.9) };
     let rate = Row::new(NAME, format!("{workers} workers"), rate, "/s");
     [
         rate.in_turns_with("linear until the processors are full", &linear).goal(goal),

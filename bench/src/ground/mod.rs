@@ -20,8 +20,8 @@ pub(crate) use database::Database;
 pub(crate) use settings::Settings;
 pub(crate) use vhost::Vhost;
 
-/// Of the run's database, vhost and realm. One run at a time, so one name: what an interrupted run left goes with the next
-/// one.
+/// Of the run's database, vhost and realm. One run at a time, so one name: what an interrupted run left goes when the next
+/// one makes its own.
 pub(crate) const NAME: &str = "usher_bench";
 
 /// Where everything lies.

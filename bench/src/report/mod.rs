@@ -28,7 +28,8 @@ impl Report {
         Self { began: Utc::now(), facts, json: choice.json, quick: choice.quick, directory }
     }
 
-    pub(crate) fn tell(mut self, rows: &[Row], took: Duration) -> Result<()> {
+    /// What is not all of it is no page.
+    pub(crate) fn tell(mut self, rows: &[Row], took: Duration, all: bool) -> Result<()> {
         self.facts.push(format!("load average when it ended: {}", machine::load()));
         self.facts.push(format!("{} s, {}", took.as_secs(), self.how()));
         if self.json {
@@ -38,7 +39,7 @@ impl Report {
         } else {
             println!("\n{}\n{}", table::plain(rows), self.facts.join("\n"));
         }
-        let Some(directory) = &self.directory else { return Ok(()) };
+        let Some(directory) = self.directory.as_ref().filter(|_| all) else { return Ok(()) };
         fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
         fs::write(directory.join("results.md"), page::write(self.began, &self.facts, rows))?;
         for (name, picture) in chart::all(self.began, rows) {
