@@ -66,7 +66,9 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     for (rate, count) in RATES {
         let mut rounds = Vec::new();
         for round in 0..=plan.rounds {
-            let count = count / u32::try_from(plan.share)?;
+            // The first does not count.
+            let share = if round > 0 { plan.share } else { plan.share.max(5) };
+            let count = count / u32::try_from(share)?;
             let (commits, deliveries) = one(&database, &bell, &delivered, rate, count).await?;
             let broker = broker_alone(&vhost, &delivered, rate, count).await?;
             rounds.extend((round > 0).then_some(Round { commits, deliveries, broker }));

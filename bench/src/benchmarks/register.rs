@@ -12,7 +12,8 @@ use crate::{
 };
 
 const NAME: &str = "register";
-const CONNECTIONS: [usize; 2] = [16, 64];
+/// How many, and how many times the turns: with few connections groups follow the moods of the disk.
+const CONNECTIONS: [(usize, usize); 2] = [(16, 2), (64, 1)];
 
 #[derive(Clone, Copy)]
 enum Side {
@@ -33,7 +34,8 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     let alone = Process::api(ground, alone).await?;
     let bare = Process::handler(ground, settings).await?;
     let mut rows = Vec::new();
-    for connections in CONNECTIONS {
+    for (connections, times) in CONNECTIONS {
+        let plan = Plan { rounds: plan.rounds * times, ..plan };
         let sides = [Side::Grouped, Side::OneByOne, Side::Bare, Side::Pgbench];
         let samples = interleave(plan, &sides, async |side| {
             database.empty().await?;

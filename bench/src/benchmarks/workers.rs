@@ -46,11 +46,10 @@ fn rows_of(workers: usize, [rate, busy]: &[Sample; 2], [alone, busy_alone]: &[Sa
     let linear = alone.with(busy_alone, |rate, busy| rate * (FULL / busy).min(workers as f64));
     let full = busy_alone.median() * workers as f64 >= FULL;
     let goal = if full || workers == 1 { Goal::Nothing } else { Goal::RatioAtLeast(0.9) };
-    let rate = Row::new(NAME, format!("{workers} workers"), rate, "/s");
-    [
-        rate.in_turns_with("linear until the processors are full", &linear).goal(goal),
-        Row::new(NAME, format!("{workers} workers, processors busy"), &busy.times(100.0), "%"),
-    ]
+    let name = format!("{workers} worker{}", if workers > 1 { "s" } else { "" });
+    let busy = Row::new(NAME, format!("{name}, processors busy"), &busy.times(100.0), "%");
+    let rate = Row::new(NAME, name, rate, "/s");
+    [rate.in_turns_with("linear until the processors are full", &linear).goal(goal), busy]
 }
 
 /// Users per second, and how much of the machine was busy.

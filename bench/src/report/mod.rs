@@ -31,7 +31,7 @@ impl Report {
     /// What is not all of it is no page.
     pub(crate) fn tell(mut self, rows: &[Row], took: Duration, all: bool) -> Result<()> {
         self.facts.push(format!("load average when it ended: {}", machine::load()));
-        self.facts.push(format!("{} s, {}", took.as_secs(), self.how()));
+        self.facts.push(format!("{} s, {}", took.as_secs(), self.how(all)));
         if self.json {
             for row in rows {
                 println!("{}", row.json());
@@ -49,7 +49,11 @@ impl Report {
         Ok(())
     }
 
-    fn how(&self) -> &'static str {
-        if self.quick { "--quick: shows that everything works, measures little" } else { "whole rounds" }
+    fn how(&self, all: bool) -> &'static str {
+        match (all, self.quick) {
+            (false, _) => "not to the end",
+            (true, true) => "--quick: shows that everything works, measures little",
+            (true, false) => "whole rounds",
+        }
     }
 }
