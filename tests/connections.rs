@@ -11,7 +11,9 @@ use tokio::{
 use crate::harness::{
     eventually::eventually,
     fake_keycloak::FakeKeycloak,
+    http,
     process::Binary,
+    reserved_port::ReservedPort,
     system::{PATIENCE, Plan, System},
 };
 
@@ -90,6 +92,29 @@ async fn one_address_cannot_take_all_connections() {
         next.write_all(ASK).await.is_ok() && rest(&mut next).await.starts_with("HTTP/1.1 200")
     })
     .await;
+}
+
+/// Whoever asks for health may share an address with many clients: a node's, say.
+#[tokio::test]
+async fn who_takes_all_connections_leaves_health_its_own() {
+    let (system, ops) = (api_with(&[]).await, ReservedPort::new());
+    let listen = ops.address().to_string();
+    let settings =
+        [("API_OPS_LISTEN", listen.as_str()), ("API_MAX_CONNECTIONS_PER_CLIENT", "2"), ("LOG_FORMAT", "json")];
+    let api = Binary::api().envs(system.settings()).envs(settings).start();
+    let system = system.by_way_of(&api).await;
+    let (_first, mut second) = (connect(&system).await, connect(&system).await);
+    assert_eq!(rest(&mut connect(&system).await).await, "", "more than two are let in");
+    for path in ["/health/live", "/health/ready"] {
+        assert_eq!(health(&ops, path).await, Some(200), "{path}");
+    }
+    is_served(&mut second).await;
+}
+
+/// `None` when nobody answers.
+async fn health(ops: &ReservedPort, path: &str) -> Option<u16> {
+    let answer = http::client().get(format!("http://{}{path}", ops.address())).send().await;
+    answer.ok().map(|answer| answer.status().as_u16())
 }
 
 /// Larger than what the kernel keeps for a client that does not read.
@@ -172,4 +197,19 @@ async fn neither_the_quiet_nor_the_slow_hold_the_end_of_the_process() {
     // Given up is a failure.
     assert!(exit.success(), "{}", api.output());
     rest(&mut quiet).await;
+}
+
+#[tokio::test]
+async fn a_header_that_never_ends_does_not_hold_the_end_of_a_worker() {
+    let (system, ops) = (api_with(&[]).await, ReservedPort::new());
+    let listen = ops.address().to_string();
+    let mut worker = Binary::worker().envs(system.settings()).env("WORKER_OPS_LISTEN", listen).start();
+    eventually("the worker is ready", PATIENCE, async || health(&ops, "/health/ready").await == Some(200)).await;
+    let mut slow = TcpStream::connect(ops.address()).await.expect("the worker takes connections");
+    slow.write_all(b"GET /he").await.expect("a header can be begun");
+    // They are let in by turns: an answer to a later one says that the slow one is in.
+    assert_eq!(health(&ops, "/health/live").await, Some(200));
+    let exit = worker.stop().await;
+    // Given up is a failure.
+    assert!(exit.success(), "{}", worker.output());
 }

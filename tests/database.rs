@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use checker::Client;
 use lapin::BasicProperties;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::store::{self, SessionLimits};
 use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::{task::JoinSet, time::interval};
@@ -21,6 +21,7 @@ use crate::{
         process::{Binary, Process},
         proxy::Proxy,
         rabbit::Vhost,
+        reserved_port::ReservedPort,
         system::{PATIENCE, Plan, System},
     },
     topology,
@@ -34,6 +35,14 @@ async fn api_by_way_of_a_proxy() -> (System, Proxy, Process) {
     let api = Binary::api().envs(system.settings()).env("DATABASE_URL", proxy.url()).env("LOG_FORMAT", "json").start();
     let system = system.by_way_of(&api).await;
     (system, proxy, api)
+}
+
+/// Where it answers for health, by its own words.
+fn ops_of(api: &Process) -> String {
+    let output = api.output();
+    let line = output.lines().find(|line| line.contains("accepting registrations")).expect("it says where it is");
+    let line: Value = serde_json::from_str(line).expect("JSON");
+    line["ops"].as_str().expect("an address").to_owned()
 }
 
 async fn register(system: &System, username: &str) -> Answer {
@@ -144,7 +153,7 @@ async fn alter(database: &Database, setting: &str) {
 
 #[tokio::test]
 async fn a_database_that_may_only_be_read() {
-    let (system, _proxy, _api) = api_by_way_of_a_proxy().await;
+    let (system, _proxy, api) = api_by_way_of_a_proxy().await;
     let user = system.register().await;
     may_only_be_read(&system.database).await;
 
@@ -155,6 +164,10 @@ async fn a_database_that_may_only_be_read() {
     is_unavailable(&Answer::of(system.post("/users/send-password-setup-email", &request)).await);
     let status = http::client().get(format!("{}/users/{}/status", system.api_url(), user.id));
     assert_eq!(Answer::of(status).await.status, 200, "what only reads goes on");
+    // So it is still sent requests. The first to ask may find that its session was ended.
+    let ready = format!("http://{}/health/ready", ops_of(&api));
+    eventually("ready", PATIENCE, async || http::client().get(&ready).send().await.is_ok_and(|it| it.status() == 200))
+        .await;
 
     may_be_written_again(&system.database).await;
     until_it_heals(&system).await;
@@ -187,7 +200,18 @@ async fn who_asks_whether_a_database_may_be_written_is_told_so() {
     assert!(store::may_be_written(&pool).await.expect("an answer"), "at once");
 }
 
-/// A worker takes a message, cannot write, and gives it back. It takes none again before it can.
+/// Waits until a worker is ready and says that it does without these `parts`.
+async fn until_degraded(ops: &ReservedPort, parts: Value) {
+    let (url, wanted) =
+        (format!("http://{}/health/ready", ops.address()), json!({ "status": "ready", "degraded": parts }));
+    eventually(&format!("the worker's readiness is {wanted}"), PATIENCE, async || {
+        let answer: Value = http::client().get(&url).send().await.ok()?.json().await.ok()?;
+        (answer == wanted).then_some(())
+    })
+    .await;
+}
+
+/// A worker takes a message, cannot write, and gives it back. It takes none again before it can, and says so.
 #[tokio::test]
 async fn a_consumer_waits_until_the_database_may_be_written() {
     let keycloak = FakeKeycloak::start().await;
@@ -200,7 +224,9 @@ async fn a_consumer_waits_until_the_database_may_be_written() {
     probe.publish("usher.events", "user.created", event.as_bytes(), BasicProperties::default()).await;
     may_only_be_read(&system.database).await;
 
-    let worker = Binary::worker().arg("run").envs(system.settings()).start();
+    let ops = ReservedPort::new();
+    let listen = ops.address().to_string();
+    let worker = Binary::worker().arg("run").envs(system.settings()).env("WORKER_OPS_LISTEN", listen).start();
     let told = |what| worker.output().matches(what).count();
     let given_back = "the database does not answer";
     worker.until_output_has(given_back).await;
@@ -208,9 +234,11 @@ async fn a_consumer_waits_until_the_database_may_be_written() {
     let polls = told("cannot read the outbox") + 15;
     eventually("the relay has polled", PATIENCE, async || told("cannot read the outbox") >= polls).await;
     assert_eq!(told(given_back), 1, "{}", worker.output());
+    until_degraded(&ops, json!(["database"])).await;
 
     may_be_written_again(&system.database).await;
     system.until_complete(&user).await;
+    until_degraded(&ops, json!([])).await;
 }
 
 /// To connect takes longer than anybody waits for an answer. Were a connection given up with the one who began it, none

@@ -145,7 +145,8 @@ impl App {
         lifecycle.spawn("cleanup", cleanup.run(shutdown.clone()));
         lifecycle.spawn("limits", state.limits.clone().keep_small(shutdown.clone()));
         lifecycle.spawn("health", {
-            let (peers, drained) = (peers.clone(), drained.clone());
+            // Who asks for health may come from an address that many clients share.
+            let (peers, drained) = (peers.counted_apart(), drained.clone());
             async move {
                 ops.serve(health, patience, peers, drained.cancelled()).await;
                 Ok::<_, Infallible>(())

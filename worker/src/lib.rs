@@ -121,6 +121,7 @@ impl Worker {
             prefetch: config.provision.concurrency,
             database_away: watch::Sender::new(false),
         });
+        let database_away = consumer.database_away.subscribe();
         // Health answers until the last user in flight is done.
         let drained = CancellationToken::new();
         let working = Arc::new(drained.clone().drop_guard());
@@ -140,7 +141,7 @@ impl Worker {
         }
         lifecycle.spawn("census", census::run(pool.clone(), shutdown.clone()));
         metrics::begin(&pool, parts(&links, &provisioner));
-        let health = Health { pool, links, provisioner, shutdown };
+        let health = Health { pool, links, provisioner, database_away, shutdown };
         lifecycle.spawn("health", health.serve(ops, drained));
         Ok(())
     }

@@ -29,6 +29,12 @@ impl Peers {
         Self { most, proxies, open: Arc::default() }
     }
 
+    /// The same rule with a count of its own: whoever fills one port fills no other.
+    #[must_use]
+    pub fn counted_apart(&self) -> Self {
+        Self { open: Arc::default(), ..self.clone() }
+    }
+
     /// `None` when the peer has as many as it may.
     pub(super) fn admit(&self, peer: SocketAddr) -> Option<Seat> {
         let address = peer.ip().to_canonical();

@@ -1,6 +1,8 @@
 //! Health, on the listener for operations: whether this process lives, and whether it should be sent requests.
 //!
 //! RabbitMQ, Keycloak and mail are not asked. Registration does without them, so their absence makes nobody unready.
+//! Nor does a database that may only be read: what only reads goes on, and a registration is told more by our 503 than by
+//! that of a proxy with nobody left to ask.
 
 use std::time::Duration;
 
