@@ -65,6 +65,20 @@ fn sql_stands_in_the_store_only() {
     only_in("sqlx::query", &["shared/src", "api/src", "worker/src"], |path| path.starts_with("shared/src/store/"));
 }
 
+/// What is asked on a pool itself can cost it a session, for as long as a dead connection looks alive.
+#[test]
+fn statements_are_asked_on_a_session() {
+    only_in("lend(pool)", &["shared/src"], |path| path.starts_with("shared/src/store/"));
+    for source in below(&["shared/src", "api/src", "worker/src"]) {
+        for way in [".execute", ".fetch_one", ".fetch_optional", ".fetch_all"] {
+            for pool in ["(pool)", "(&pool)", "(&self.pool)"] {
+                assert!(!source.code.contains(&format!("{way}{pool}")), "{} asks a pool itself", source.path);
+            }
+        }
+        assert!(!source.code.contains("pool.begin"), "{} begins on a pool itself", source.path);
+    }
+}
+
 /// I3: what a user is and what is said about one needs no I/O.
 #[test]
 fn the_domain_does_no_io() {
@@ -119,7 +133,7 @@ fn an_event_is_written_beside_its_cause() {
                 continue;
             }
             let beside_its_cause = statement.contains("INSERT INTO users") || statement.contains("UPDATE users");
-            let in_the_relays_transaction = source.code.contains("tx: &mut PgTransaction<'_>");
+            let in_the_relays_transaction = source.code.contains("tx: &mut Transaction");
             assert!(beside_its_cause || in_the_relays_transaction, "{}: {statement}", source.path);
         }
     }

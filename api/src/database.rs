@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use futures_util::FutureExt as _;
 use shared::{
     config::DatabaseConfig,
-    store::{self, SessionLimits, StoreError},
+    store::{self, Session, SessionLimits, StoreError},
 };
-use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
+use sqlx::{PgConnection, PgPool};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -34,7 +34,7 @@ pub struct Database {
     connecting: TaskTracker,
 }
 
-type Session = (PoolConnection<Postgres>, OwnedSemaphorePermit);
+type Turn = (Session, OwnedSemaphorePermit);
 
 /// Why the database gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -75,22 +75,22 @@ impl Database {
         question: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StoreError>,
     ) -> Result<T, DatabaseError> {
         let answer = async {
-            let (mut connection, _turn) = self.session().await?;
-            let answer = question(&mut connection).await;
+            let (mut session, _turn) = self.turn().await?;
+            let answer = question(&mut session).await;
             if answer.as_ref().is_err_and(may_only_read) {
-                connection.close_on_drop();
+                session.close_on_drop();
             }
             answer.map_err(DatabaseError::from)
         };
         timeout(PATIENCE, answer).await.unwrap_or(Err(DatabaseError::Late))
     }
 
-    async fn session(&self) -> Result<Session, DatabaseError> {
+    async fn turn(&self) -> Result<Turn, DatabaseError> {
         let Ok(Ok(turn)) = timeout(TURN_WITHIN, Arc::clone(&self.turns).acquire_owned()).await else {
             return Err(DatabaseError::Busy);
         };
         let pool = self.pool.clone();
-        let mut connecting = Box::pin(async move { Ok((pool.acquire().await?, turn)) });
+        let mut connecting = Box::pin(async move { Ok((Session::of(&pool).await?, turn)) });
         let session = match connecting.as_mut().now_or_never() {
             Some(at_once) => at_once,
             // Ends by itself, and nothing is lost when it is cut off.

@@ -25,6 +25,8 @@ enum Line {
 struct State {
     line: Line,
     delay: Duration,
+    /// How many servers have vanished here. Each connection is to the one that there was when it was made.
+    vanished: usize,
 }
 
 /// Stands before a server, at an address that stays the same whatever happens.
@@ -41,7 +43,7 @@ impl Proxy {
     pub async fn start(target: &str) -> Self {
         let target = Url::parse(target).expect("the target of a proxy is an address");
         let port = Arc::new(ReservedPort::new());
-        let (state, weather) = watch::channel(State { line: Line::Open, delay: Duration::ZERO });
+        let (state, weather) = watch::channel(State { line: Line::Open, delay: Duration::ZERO, vanished: 0 });
         let (listening, is_listening) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(Arc::clone(&port), host_and_port(&target), weather, listening));
@@ -73,14 +75,24 @@ impl Proxy {
         self.state.send_modify(|state| state.line = Line::Stalled);
     }
 
+    /// The server is gone without a word, and another one is there at once: what is open now is swallowed for good and
+    /// never closed, what comes is served.
+    pub fn vanish(&self) {
+        self.state.send_modify(|state| {
+            *state = State { line: Line::Open, delay: Duration::ZERO, vanished: state.vanished + 1 };
+        });
+    }
+
     /// Holds every piece back for so long.
     pub fn delay(&self, delay: Duration) {
         self.state.send_modify(|state| state.delay = delay);
     }
 
-    /// As at the start.
+    /// As at the start, but for those whose server has vanished.
     pub async fn restore(&self) {
-        self.state.send_replace(State { line: Line::Open, delay: Duration::ZERO });
+        self.state.send_modify(|state| {
+            *state = State { line: Line::Open, delay: Duration::ZERO, ..*state };
+        });
         self.until_listening(true).await;
     }
 
@@ -130,13 +142,27 @@ async fn accept(listener: &TcpListener, target: &str, weather: &watch::Receiver<
 }
 
 /// Until both sides have said their last word, or one of them broke.
-async fn carry(client: TcpStream, target: String, weather: watch::Receiver<State>) {
+async fn carry(mut client: TcpStream, target: String, weather: watch::Receiver<State>) {
+    let vanished = weather.borrow().vanished;
+    let mut news = weather.clone();
     // A server that is not there looks through the proxy like one that hangs up at once.
-    let Ok(server) = TcpStream::connect(target).await else { return };
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
+    let Ok(mut server) = TcpStream::connect(target).await else { return };
+    tokio::select! {
+        () = exchange(&mut client, &mut server, &weather) => return,
+        _ = news.wait_for(|state| state.vanished > vanished) => {}
+    }
+    // The server is rid of the client; the client says what it likes, and only it can end that.
+    drop(server);
+    if let Err(error) = io::copy(&mut client, &mut io::sink()).await {
+        tracing::debug!(%error, "a client gave up on a server that had vanished");
+    }
+}
+
+async fn exchange(client: &mut TcpStream, server: &mut TcpStream, weather: &watch::Receiver<State>) {
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
     let there = pump(from_client, to_server, weather.clone());
-    let back = pump(from_server, to_client, weather);
+    let back = pump(from_server, to_client, weather.clone());
     // A side that broke ends the other as well.
     if let Err(error) = tokio::try_join!(there, back) {
         tracing::debug!(%error, "a connection through the proxy broke");
@@ -192,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_can_be_stalled_cut_and_restored() {
+    async fn a_line_can_be_stalled_cut_restored_and_lost() {
         let (server, _running) = echo().await;
         let proxy = Proxy::start(&server).await;
         let mut stream = TcpStream::connect(proxy.address()).await.expect("the proxy takes connections");
@@ -213,5 +239,11 @@ mod tests {
         proxy.restore().await;
         let mut stream = TcpStream::connect(proxy.address()).await.expect("the proxy takes connections again");
         assert_eq!(&say(&mut stream, b"back").await.expect("an echo"), b"back");
+
+        proxy.vanish();
+        let silence = timeout(Duration::from_millis(200), say(&mut stream, b"lost")).await;
+        assert!(silence.is_err(), "a server that has vanished said something");
+        let mut stream = TcpStream::connect(proxy.address()).await.expect("another server is there");
+        assert_eq!(&say(&mut stream, b"anew").await.expect("an echo"), b"anew");
     }
 }

@@ -118,6 +118,9 @@ impl Relay {
         let more = claim.events.len() == self.config.batch as usize;
         passes.claimed(from, claim.highest_id, more, Instant::now().into_std());
         if claim.events.is_empty() {
+            if let Err(error) = claim.let_go().await {
+                tracing::debug!(error = chain(&error), "an empty claim was not let go of");
+            }
             return Ok(Published::default());
         }
         metrics::claimed(claim.events.len(), began.elapsed());

@@ -6,19 +6,25 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use sqlx::{PgPool, postgres::PgListener};
+use sqlx::{
+    Executor as _, PgPool,
+    postgres::{PgListener, PgPoolOptions},
+};
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{StoreError, query, within};
+use super::{StoreError, query, session::lend, within};
 
 const CHANNEL: &str = "usher_outbox";
 
 /// Between two rings.
 const PAUSE: Duration = Duration::from_millis(2);
+
+/// After which a listener asks whether it is connected still. Meanwhile the relay polls.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// The handle to ring with. Rings while one is on its way become one.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +52,7 @@ impl Bell {
 
 /// Rings once, by itself.
 pub async fn notify(pool: &PgPool) -> Result<(), StoreError> {
-    within("ring the bell", sqlx::query!("SELECT pg_notify($1, '')", CHANNEL).execute(pool)).await?;
+    within("ring the bell", sqlx::query!("SELECT pg_notify($1, '')", CHANNEL).execute(&mut *lend(pool).await?)).await?;
     Ok(())
 }
 
@@ -65,13 +71,27 @@ pub async fn listen(pool: PgPool, heard: Arc<Notify>, shutdown: CancellationToke
     Ok(())
 }
 
+/// Until the connection is lost.
 async fn listen_once(pool: &PgPool, heard: &Notify) -> Result<(), StoreError> {
-    let mut listener = within("connect the listener", PgListener::connect_with(pool)).await?;
+    // In a pool of its own: sqlx takes a listener back without a limit, and a dead one would keep others from their turn.
+    let own = PgPoolOptions::new().max_connections(1).connect_lazy_with(pool.connect_options().as_ref().clone());
+    let mut listener = within("connect the listener", Box::pin(PgListener::connect_with(&own))).await?;
+    // Whoever connects anew rings.
+    listener.eager_reconnect(false);
     within("listen for new events", listener.listen(CHANNEL)).await?;
     heard.notify_one();
-    // `None` says that the connection was lost; the listener reconnects in the next call.
-    loop {
-        listener.try_recv().await.map_err(query("wait for new events"))?;
+    while is_rung(&mut listener).await? {
         heard.notify_one();
+    }
+    Ok(())
+}
+
+/// Says no when the connection is lost. Who only listens does not learn that a host has vanished, and asks now and then.
+async fn is_rung(listener: &mut PgListener) -> Result<bool, StoreError> {
+    loop {
+        if let Ok(ring) = timeout(SILENCE, listener.try_recv()).await {
+            return ring.map(|ring| ring.is_some()).map_err(query("wait for new events"));
+        }
+        within("see whether anybody could ring", listener.execute("SELECT 1")).await?;
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use sqlx::{PgPool, types::Json};
 
-use super::{StoreError, within};
+use super::{StoreError, session::lend, within};
 
 pub const AT_MOST: i64 = 10_000;
 
@@ -42,7 +42,7 @@ pub async fn take(pool: &PgPool) -> Result<Census, StoreError> {
         "#,
         AT_MOST
     );
-    let counts = within("count who waits", counts.fetch_one(pool)).await?;
+    let counts = within("count who waits", counts.fetch_one(&mut *lend(pool).await?)).await?;
     Ok(Census {
         outbox_pending: counts.outbox_pending.unsigned_abs(),
         outbox_oldest: duration(counts.outbox_oldest),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::{StoreError, within};
+use super::{StoreError, session::lend, within};
 
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -31,7 +31,7 @@ pub async fn watch(pool: PgPool, shutdown: CancellationToken) -> Result<(), Stor
 pub async fn look(pool: &PgPool) -> Result<(), StoreError> {
     let fsync = within(
         "read the setting fsync",
-        sqlx::query_scalar!(r#"SELECT current_setting('fsync') AS "fsync!""#).fetch_one(pool),
+        sqlx::query_scalar!(r#"SELECT current_setting('fsync') AS "fsync!""#).fetch_one(&mut *lend(pool).await?),
     )
     .await?;
     if fsync == "on" { Ok(()) } else { Err(StoreError::NotDurable) }

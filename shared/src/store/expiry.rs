@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::PgPool;
 
-use super::{StoreError, hold::Held, within};
+use super::{StoreError, hold::Held, session::lend, within};
 
 /// A user whose registration may have expired, held for a minute.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +40,7 @@ pub async fn take(pool: &PgPool, realm: &str, after: Duration) -> Result<Option<
             realm,
             after.as_secs_f64(),
         )
-        .fetch_optional(pool),
+        .fetch_optional(&mut *lend(pool).await?),
     )
     .await?;
     Ok(taken.map(|row| Overdue { held: Held { id: row.id.into(), claim_no: row.claim_no }, begun: row.begun }))
@@ -59,7 +59,7 @@ pub async fn begin(pool: &PgPool, held: Held) -> Result<bool, StoreError> {
             held.id.as_uuid(),
             held.claim_no
         )
-        .execute(pool),
+        .execute(&mut *lend(pool).await?),
     )
     .await?;
     Ok(begun.rows_affected() == 1)
@@ -76,7 +76,7 @@ pub async fn keep(pool: &PgPool, held: Held) -> Result<(), StoreError> {
             held.id.as_uuid(),
             held.claim_no
         )
-        .execute(pool),
+        .execute(&mut *lend(pool).await?),
     )
     .await
     .map(drop)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::{StoreError, WORKER, within};
+use super::{StoreError, WORKER, session::lend, within};
 
 /// How many rows one question looks at.
 pub const AT_MOST: i64 = 10_000;
@@ -87,7 +87,7 @@ async fn registered(pool: &PgPool) -> Result<u64, StoreError> {
         "#,
         AT_MOST
     );
-    within("count the registered", number.fetch_one(pool)).await.map(i64::unsigned_abs)
+    within("count the registered", number.fetch_one(&mut *lend(pool).await?)).await.map(i64::unsigned_abs)
 }
 
 /// The name of a session is shown to every role.
@@ -98,7 +98,7 @@ async fn worker_runs(pool: &PgPool) -> Result<bool, StoreError> {
         "#,
         WORKER
     );
-    within("look for workers", sessions.fetch_one(pool)).await
+    within("look for workers", sessions.fetch_one(&mut *lend(pool).await?)).await
 }
 
 async fn outbox(pool: &PgPool) -> Result<(u64, Option<Duration>), StoreError> {
@@ -109,7 +109,7 @@ async fn outbox(pool: &PgPool) -> Result<(u64, Option<Duration>), StoreError> {
         "#,
         AT_MOST
     );
-    let row = within("count the outbox", row.fetch_one(pool)).await?;
+    let row = within("count the outbox", row.fetch_one(&mut *lend(pool).await?)).await?;
     Ok((row.pending.unsigned_abs(), row.oldest.map(seconds)))
 }
 
@@ -139,7 +139,7 @@ async fn open(pool: &PgPool) -> Result<Open, StoreError> {
         "#,
             AT_MOST
         )
-        .fetch_one(pool),
+        .fetch_one(&mut *lend(pool).await?),
     )
     .await?;
     Ok(Open {
@@ -166,7 +166,7 @@ async fn parked(pool: &PgPool) -> Result<Vec<Parked>, StoreError> {
         "#,
             AT_MOST
         )
-        .fetch_all(pool),
+        .fetch_all(&mut *lend(pool).await?),
     )
     .await?;
     let parked = rows.into_iter().map(|row| Parked {
@@ -192,7 +192,7 @@ async fn cohort(pool: &PgPool, within_last: Duration) -> Result<Cohort, StoreErr
             AT_MOST,
             i64::try_from(within_last.as_millis()).unwrap_or(i64::MAX),
         )
-        .fetch_one(pool),
+        .fetch_one(&mut *lend(pool).await?),
     )
     .await?;
     Ok(Cohort {

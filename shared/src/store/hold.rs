@@ -3,10 +3,14 @@
 //! It ends with the work that it was taken for, or a minute later if that dies. What is written says
 //! `WHERE claim_no = $n`, as in a run.
 
-use sqlx::{PgPool, PgTransaction, types::Json};
+use sqlx::{PgPool, types::Json};
 use uuid::Uuid;
 
-use super::{StoreError, begin, within};
+use super::{
+    StoreError,
+    session::{Transaction, lend},
+    within,
+};
 use crate::{
     domain::{email::EmailAddress, user::UserId},
     event::{self, EventType},
@@ -32,7 +36,7 @@ pub async fn take(pool: &PgPool, id: UserId) -> Result<Option<Held>, StoreError>
         "#,
             id.as_uuid(),
         )
-        .fetch_optional(pool),
+        .fetch_optional(&mut *lend(pool).await?),
     )
     .await?;
     Ok(claim_no.map(|claim_no| Held { id, claim_no }))
@@ -47,7 +51,7 @@ pub async fn let_go(pool: &PgPool, held: Held) -> Result<(), StoreError> {
             held.id.as_uuid(),
             held.claim_no
         )
-        .execute(pool),
+        .execute(&mut *lend(pool).await?),
     )
     .await
     .map(drop)
@@ -64,19 +68,19 @@ pub enum Reserved {
 
 /// Another address that is written down and not committed: nobody can be registered with it meanwhile, and when it is
 /// dropped all is as it was. The row stays locked, so it is for one question to Keycloak.
-pub struct Correction(PgTransaction<'static>);
+pub struct Correction(Transaction);
 
 impl Correction {
     /// Lets go of the user too.
     pub async fn commit(self) -> Result<(), StoreError> {
-        within("commit an address", self.0.commit()).await
+        self.0.commit("commit an address").await
     }
 }
 
 /// Writes another address down, and orders a mail to it if none is owed; the event that leads to it is written too, unless
 /// the user is parked.
 pub async fn correct_email(pool: &PgPool, held: Held, email: &EmailAddress) -> Result<Reserved, StoreError> {
-    let mut tx = begin("begin a correction", pool, "BEGIN").await?;
+    let mut tx = Transaction::begin("begin a correction", pool, "BEGIN").await?;
     let corrected = within(
         "correct an address",
         sqlx::query_scalar!(
@@ -135,7 +139,7 @@ pub async fn link(pool: &PgPool, held: Held, account: Uuid, realm: &str) -> Resu
             account,
             realm,
         )
-        .execute(pool),
+        .execute(&mut *lend(pool).await?),
     )
     .await?;
     Ok(linked.rows_affected() == 1)
@@ -164,7 +168,7 @@ pub async fn erase(pool: &PgPool, held: Held, named: &[Vec<u8>]) -> Result<bool,
             held.claim_no,
             named,
         )
-        .fetch_one(pool),
+        .fetch_one(&mut *lend(pool).await?),
     )
     .await?;
     Ok(erased == 1)

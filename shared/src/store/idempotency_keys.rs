@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
-use super::{StoreError, within};
+use super::{StoreError, session::lend, within};
 use crate::domain::{
     idempotency_key::IdempotencyKey,
     user::{NewUser, UserId},
@@ -77,7 +77,7 @@ pub async fn delete_expired(pool: &PgPool, limit: i64) -> Result<u64, StoreError
         "#,
             limit
         )
-        .execute(pool),
+        .execute(&mut *lend(pool).await?),
     )
     .await
     .map(|done| done.rows_affected())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
-use super::{StoreError, within};
+use super::{StoreError, session::lend, within};
 use crate::{
     domain::mail_target::MailTarget,
     event::{self, EventType},
@@ -105,7 +105,7 @@ pub async fn delete_old(pool: &PgPool, cooldown: Duration, limit: i64) -> Result
             cooldown.as_secs_f64(),
             limit,
         )
-        .execute(pool),
+        .execute(&mut *lend(pool).await?),
     )
     .await
     .map(|done| done.rows_affected())

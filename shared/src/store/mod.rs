@@ -16,19 +16,22 @@ pub mod person;
 pub mod provisioning;
 pub mod registrations;
 pub mod rights;
+mod session;
 mod trust;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    Executor as _, PgConnection, PgPool, PgTransaction, Row as _,
+    Executor as _, PgConnection, PgPool, Row as _,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::{sleep, timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
+pub use session::Session;
+use session::lend;
 use trust::Trust;
 
 use crate::telemetry::chain;
@@ -73,20 +76,6 @@ async fn within<T>(doing: &'static str, answer: impl Future<Output = sqlx::Resul
         Ok(answer) => answer.map_err(query(doing)),
         Err(_) => Err(StoreError::Timeout { doing }),
     }
-}
-
-/// Begins a transaction, and waits for it no longer than for any statement.
-///
-/// It begins by itself, so that whoever gives up waiting does not cut it off: the session would go back into the pool in
-/// a transaction that sqlx knows nothing of, and what is written there next would look committed and be rolled back.
-async fn begin(
-    doing: &'static str,
-    pool: &PgPool,
-    statement: &'static str,
-) -> Result<PgTransaction<'static>, StoreError> {
-    let pool = pool.clone();
-    let begun = TaskTracker::new().spawn(async move { pool.begin_with(statement).await });
-    within(doing, async { begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed)) }).await
 }
 
 /// Longer than any statement may take on the server.
@@ -151,9 +140,13 @@ pub fn connect(
     Ok(pool.connect_lazy_with(options))
 }
 
+/// So that the one who needs a session has time left for another one.
+const ALIVE_WITHIN: Duration = Duration::from_secs(2);
+
 async fn may_write(connection: &mut PgConnection) -> sqlx::Result<bool> {
     // Not prepared, so that it takes one round trip.
-    let answer = connection.fetch_one("SHOW transaction_read_only").await?;
+    let answer = timeout(ALIVE_WITHIN, connection.fetch_one("SHOW transaction_read_only"));
+    let answer = answer.await.map_err(|late| sqlx::Error::Io(late.into()))??;
     Ok(answer.try_get::<&str, _>(0)? == "off")
 }
 
@@ -196,8 +189,7 @@ const SCHEMA_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Whether the database answers, and takes what is written.
 pub async fn may_be_written(pool: &PgPool) -> Result<bool, StoreError> {
-    // On the heap: to connect is a large future, and whoever waits for it a larger one.
-    let mut session = within("connect to the database", Box::pin(pool.acquire())).await?;
+    let mut session = lend(pool).await?;
     // Asked here as well: the pool does not ask a session that it has just made.
     let may = within("see whether the database may be written", may_write(&mut session)).await?;
     if !may {

@@ -11,14 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{PgPool, PgTransaction, types::Json};
+use sqlx::{PgPool, types::Json};
 
-use super::{StoreError, begin, within};
+use super::{StoreError, session::Transaction, within};
 use crate::{crash_point::CrashPoint, event::OutboxEvent, trace_context::TraceContext};
 
 /// A batch of events that this process alone has, until [`Claim::settle`] or until it is dropped.
 pub struct Claim {
-    tx: PgTransaction<'static>,
+    tx: Transaction,
     pub events: Vec<OutboxEvent>,
     /// The highest row id in the batch; 0 when it is empty.
     pub highest_id: i64,
@@ -34,7 +34,8 @@ pub struct Refused {
 /// Takes up to `limit` events whose time has come, in the order of their rows, beyond the row `low`.
 pub async fn claim(pool: &PgPool, limit: i64, low: i64) -> Result<Claim, StoreError> {
     // Relaxed here and nowhere else: a delete that a crash forgets is a hint published twice, which harms nobody.
-    let mut tx = begin("open the relay's transaction", pool, "BEGIN; SET LOCAL synchronous_commit = off").await?;
+    let mut tx =
+        Transaction::begin("open the relay's transaction", pool, "BEGIN; SET LOCAL synchronous_commit = off").await?;
     // MATERIALIZED is a fence: the planner must not run the locking part more than once.
     let mut rows = within(
         "claim events",
@@ -79,11 +80,16 @@ impl Claim {
             put_back(&mut self.tx, event, *delay).await?;
         }
         CrashPoint::RelayBeforeCommit.pass();
-        within("commit the relay's transaction", self.tx.commit()).await
+        self.tx.commit("commit the relay's transaction").await
+    }
+
+    /// For one that is empty: what is only dropped costs the pool a session.
+    pub async fn let_go(self) -> Result<(), StoreError> {
+        self.tx.roll_back("let go of a claim").await
     }
 }
 
-async fn put_back(tx: &mut PgTransaction<'_>, event: &OutboxEvent, delay: Duration) -> Result<(), StoreError> {
+async fn put_back(tx: &mut Transaction, event: &OutboxEvent, delay: Duration) -> Result<(), StoreError> {
     within(
         "put an event back",
         sqlx::query!(

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, types::Json};
 use uuid::Uuid;
 
-use super::{StoreError, within};
+use super::{StoreError, session::lend, within};
 use crate::{
     domain::user::UserId,
     event::{self, EventType},
@@ -42,7 +42,7 @@ pub async fn list(pool: &PgPool, reason: Option<&str>, limit: i64) -> Result<Vec
             reason,
             limit,
         )
-        .fetch_all(pool),
+        .fetch_all(&mut *lend(pool).await?),
     )
     .await?;
     let parked = rows.into_iter().map(|row| ParkedUser {
@@ -59,7 +59,8 @@ pub async fn list(pool: &PgPool, reason: Option<&str>, limit: i64) -> Result<Vec
 pub async fn still_parked(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
     within(
         "see who is still parked",
-        sqlx::query_scalar!("SELECT id FROM users WHERE id = ANY($1) AND parked_at IS NOT NULL", ids).fetch_all(pool),
+        sqlx::query_scalar!("SELECT id FROM users WHERE id = ANY($1) AND parked_at IS NOT NULL", ids)
+            .fetch_all(&mut *lend(pool).await?),
     )
     .await
 }
@@ -89,7 +90,9 @@ const BATCH: i64 = 1_000;
 /// Gives users back who are parked now, as if they had never been tried, and says so in an event of the same statement.
 /// Whom somebody has a lease on is left alone, and so is who is parked again meanwhile.
 pub async fn replay(pool: &PgPool, which: Replay<'_>) -> Result<Vec<Replayed>, StoreError> {
-    let begun = within("read the clock", sqlx::query_scalar!(r#"SELECT now() AS "now!""#).fetch_one(pool)).await?;
+    let begun =
+        within("read the clock", sqlx::query_scalar!(r#"SELECT now() AS "now!""#).fetch_one(&mut *lend(pool).await?))
+            .await?;
     let mut replayed = Vec::new();
     loop {
         let batch = replay_batch(pool, which, begun).await?;
@@ -141,7 +144,7 @@ async fn replay_batch(pool: &PgPool, which: Replay<'_>, begun: DateTime<Utc>) ->
             event::about(Uuid::nil().into()),
             Json(TraceContext::current()) as _,
         )
-        .fetch_all(pool),
+        .fetch_all(&mut *lend(pool).await?),
     )
     .await?;
     Ok(rows.into_iter().map(|row| Replayed { id: row.id.into(), reason: row.reason }).collect())

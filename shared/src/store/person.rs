@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{StoreError, within};
+use super::{StoreError, session::lend, within};
 use crate::domain::user::{Progress, UserId, UserStatus};
 
 /// A row, personal data included: for an operator's eyes, never for a log.
@@ -78,7 +78,7 @@ pub async fn find(pool: &PgPool, name: impl Into<Named>) -> Result<Option<Person
             username,
             email,
         )
-        .fetch_optional(pool),
+        .fetch_optional(&mut *lend(pool).await?),
     )
     .await?;
     Ok(row.map(|row| Person {

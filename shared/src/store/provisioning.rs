@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, types::Json};
 use uuid::Uuid;
 
-use super::{StoreError, within};
+use super::{StoreError, session::lend, within};
 use crate::{
     domain::user::{PasswordState, UserId},
     event::{self, EventType},
@@ -113,7 +113,7 @@ pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) 
             lease.as_secs_f64(),
             with_mail,
         )
-        .fetch_optional(pool),
+        .fetch_optional(&mut *lend(pool).await?),
     )
     .await?;
     let Some(row) = row else {
@@ -143,7 +143,7 @@ async fn exists(pool: &PgPool, id: UserId) -> Result<bool, StoreError> {
     within(
         "look for a user",
         sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM users WHERE id = $1) AS "exists!""#, id.as_uuid())
-            .fetch_one(pool),
+            .fetch_one(&mut *lend(pool).await?),
     )
     .await
 }
@@ -168,7 +168,7 @@ pub async fn mark_synced(
             realm,
             account.password.map(PasswordState::as_str),
         )
-        .execute(pool),
+        .execute(&mut *lend(pool).await?),
     )
     .await?;
     Ok(Fenced::from_rows(done.rows_affected()))
@@ -191,7 +191,7 @@ pub async fn forget_account(pool: &PgPool, user: &ClaimedUser, lease: Duration) 
             PasswordState::Waiting.as_str(),
             lease.as_secs_f64(),
         )
-        .execute(pool),
+        .execute(&mut *lend(pool).await?),
     )
     .await?;
     Ok(Fenced::from_rows(done.rows_affected()))
@@ -210,7 +210,7 @@ pub async fn begin_mail(pool: &PgPool, user: &ClaimedUser, lease: Duration) -> R
             user.claim_no,
             lease.as_secs_f64(),
         )
-        .execute(pool),
+        .execute(&mut *lend(pool).await?),
     )
     .await?;
     Ok(Fenced::from_rows(done.rows_affected()))
@@ -242,7 +242,7 @@ pub async fn mark_served(pool: &PgPool, user: &ClaimedUser) -> Result<Served, St
             user.claim_no,
             user.mail_wanted,
         )
-        .fetch_optional(pool),
+        .fetch_optional(&mut *lend(pool).await?),
     )
     .await?;
     Ok(match owes_another {
@@ -292,7 +292,7 @@ pub async fn postpone(
             cause.error,
             i32::from(cause.mail_answered),
         )
-        .execute(pool),
+        .execute(&mut *lend(pool).await?),
     )
     .await?;
     Ok(Fenced::from_rows(done.rows_affected()))
@@ -324,7 +324,7 @@ pub async fn park(pool: &PgPool, user: &ClaimedUser, reason: &str, cause: Cause<
             Json(TraceContext::current()) as _,
             i32::from(cause.mail_answered),
         )
-        .execute(pool),
+        .execute(&mut *lend(pool).await?),
     )
     .await?;
     Ok(Fenced::from_rows(done.rows_affected()))
@@ -348,7 +348,7 @@ pub async fn due(pool: &PgPool, limit: i64, with_mail: bool) -> Result<Vec<UserI
             limit,
             with_mail,
         )
-        .fetch_all(pool),
+        .fetch_all(&mut *lend(pool).await?),
     )
     .await?;
     Ok(ids.into_iter().map(UserId::from).collect())
@@ -369,7 +369,7 @@ pub async fn next_due(pool: &PgPool, with_mail: bool) -> Result<Option<Duration>
         "#,
             with_mail,
         )
-        .fetch_optional(pool),
+        .fetch_optional(&mut *lend(pool).await?),
     )
     .await?;
     Ok(seconds.map(|seconds| Duration::from_secs_f64(seconds.max(0.0))))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::{MIGRATOR, StoreError, within};
+use super::{MIGRATOR, StoreError, session::lend, within};
 
 /// A table, and what a role is not allowed to do with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +57,7 @@ async fn lacking(pool: &PgPool, wanted: &[(&str, &str)]) -> Result<Vec<Lacking>,
         &tables,
         &rights,
     );
-    let rows = within("look up the rights of the role", rows.fetch_all(pool)).await?;
+    let rows = within("look up the rights of the role", rows.fetch_all(&mut *lend(pool).await?)).await?;
     Ok(rows.into_iter().map(|row| Lacking { table: row.table, right: row.right }).collect())
 }
 
@@ -65,11 +65,11 @@ async fn lacking(pool: &PgPool, wanted: &[(&str, &str)]) -> Result<Vec<Lacking>,
 pub async fn missing_migrations(pool: &PgPool) -> Result<Vec<i64>, StoreError> {
     let known: Vec<i64> = MIGRATOR.iter().map(|migration| migration.version).collect();
     let there = sqlx::query_scalar!(r#"SELECT to_regclass('_sqlx_migrations') IS NOT NULL AS "there!""#);
-    if !within("look for the migrations", there.fetch_one(pool)).await? {
+    if !within("look for the migrations", there.fetch_one(&mut *lend(pool).await?)).await? {
         return Ok(known);
     }
     let applied = sqlx::query_scalar!("SELECT version FROM _sqlx_migrations WHERE success");
-    let applied = within("read the migrations", applied.fetch_all(pool)).await?;
+    let applied = within("read the migrations", applied.fetch_all(&mut *lend(pool).await?)).await?;
     Ok(known.into_iter().filter(|version| !applied.contains(version)).collect())
 }
 
@@ -85,7 +85,7 @@ pub struct Server {
 
 pub async fn server(pool: &PgPool) -> Result<Server, StoreError> {
     // Connected before, so that the time it took is the question's alone.
-    let mut session = within("connect to the database", Box::pin(pool.acquire())).await?;
+    let mut session = lend(pool).await?;
     let began = std::time::Instant::now();
     let question = sqlx::query!(
         r#"SELECT current_setting('server_version') AS "version!", current_user::text AS "role!", now() AS "now!""#

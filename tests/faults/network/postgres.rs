@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use sqlx::Executor as _;
 
 use crate::{
     faults::scene::Scene,
@@ -15,7 +16,8 @@ use crate::{
         process::Binary,
         proxy::Proxy,
         reserved_port::ReservedPort,
-        system::{PATIENCE, Plan},
+        system::{PATIENCE, Plan, System},
+        witness::REST,
     },
 };
 
@@ -70,6 +72,63 @@ async fn a_half_open_line_from_the_api_to_postgresql() {
     scene.until_complete(&users).await;
     assert!(api.is_running());
     scene.all_is_well().await;
+}
+
+/// The node is gone, and its address leads to another one. Nobody is told that what was open is lost, and the kernel
+/// finds out in a quarter of an hour.
+#[tokio::test]
+async fn the_host_of_postgresql_vanishes() {
+    let keycloak = FakeKeycloak::start().await;
+    let plan = Plan::on(keycloak.access()).set("LOG_FORMAT", "json").set("PROVISION_CONCURRENCY", "2");
+    let system = plan.workers(0).start().await;
+    let line = Proxy::start(&system.database.url()).await;
+    let ops = ReservedPort::new();
+    let two = |binary: Binary| binary.env("DATABASE_URL", line.url()).env("DATABASE_MAX_CONNECTIONS", "2");
+    let api = two(Binary::api().envs(system.settings()));
+    let api = api.env("API_OPS_LISTEN", ops.address().to_string()).start();
+    let system = system.by_way_of(&api).await;
+    let scene = Scene::with_worker(two(Binary::worker().envs(system.settings())), system, keycloak);
+    scene.serve(3).await;
+    until_somebody_listens(&scene.system).await;
+
+    // Every session has been asked something when it happens, and whoever asked gives up.
+    let mut lock = scene.system.pool().begin().await.expect("a transaction");
+    lock.execute("LOCK TABLE users, outbox, _sqlx_migrations").await.expect("the tables are ours");
+    let (users, ()) = tokio::join!(scene.register(20), async {
+        until_readiness(&ops, 503).await;
+        scene.until_readiness((503, json!({ "status": "not ready", "fault": "the database does not answer" }))).await;
+        let used = [r#"pool_name="requests""#, r#"state="used""#];
+        let all_used = async || metric(&ops, "db_client_connection_count", &used).await >= 2;
+        eventually("all connections are used", PATIENCE, all_used).await;
+        line.vanish();
+        lock.rollback().await.expect("the lock can be left");
+        until_readiness(&ops, 200).await;
+    });
+    scene.until_degraded(&[]).await;
+    until_somebody_listens(&scene.system).await;
+    scene.until_complete(&users).await;
+    scene.serve(3).await;
+    scene.all_is_well().await;
+}
+
+/// Of the api.
+async fn until_readiness(ops: &ReservedPort, wanted: u16) {
+    let url = format!("http://{}/health/ready", ops.address());
+    eventually(&format!("the api's readiness is {wanted}"), REST, async || {
+        let status = http::client().get(&url).send().await.expect("the api answers").status().as_u16();
+        if status == wanted { Ok(()) } else { Err(status) }
+    })
+    .await;
+}
+
+/// Who listens asks nothing else, but whether it is connected still.
+async fn until_somebody_listens(system: &System) {
+    let listening = "SELECT EXISTS (SELECT FROM pg_stat_activity
+                      WHERE datname = current_database() AND query IN ('LISTEN \"usher_outbox\"', 'SELECT 1'))";
+    eventually("somebody listens for new events", REST, async || {
+        sqlx::query_scalar::<_, bool>(listening).fetch_one(system.pool()).await.expect("the server tells")
+    })
+    .await;
 }
 
 #[tokio::test]
