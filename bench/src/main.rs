@@ -21,7 +21,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser as _;
 
-use crate::options::{Command, Options};
+use crate::{
+    ground::relay,
+    options::{Command, Options},
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -39,5 +42,6 @@ async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Run(choice) => Box::pin(benchmarks::run(&choice)).await,
         Command::Handler { listen } => reference::handler::serve(listen).await.map(|()| ExitCode::SUCCESS),
+        Command::Relay { listen } => relay::run(listen).await,
     }
 }

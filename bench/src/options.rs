@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::benchmarks::Benchmark;
+
 #[derive(Parser)]
 #[command(name = "usher-bench", about = "Measures Usher; run it by cargo dev bench")]
 pub(crate) struct Options {
@@ -18,13 +20,16 @@ pub(crate) enum Command {
     /// The bare handler that registrations are compared with
     #[command(hide = true)]
     Handler { listen: SocketAddr },
+    /// A worker's relay alone
+    #[command(hide = true)]
+    Relay { listen: SocketAddr },
 }
 
 /// What is measured, how long, and how it is told.
 #[derive(Args)]
 pub(crate) struct Choice {
     /// One benchmark; all of them without
-    pub(crate) name: Option<String>,
+    pub(crate) name: Option<Benchmark>,
     /// One object for each row instead of a table
     #[arg(long)]
     pub(crate) json: bool,

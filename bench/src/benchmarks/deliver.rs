@@ -10,7 +10,10 @@ use std::{
 
 use anyhow::{Result, ensure};
 use futures_util::StreamExt as _;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions};
+use lapin::{
+    Connection, ConnectionProperties,
+    options::{BasicAckOptions, BasicConsumeOptions},
+};
 use shared::{
     domain::user::UserId,
     store::{
@@ -27,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use worker::broker::message;
 
 use crate::{
-    ground::{Database, Ground, Vhost, relay::OwnRelay, vhost::QUEUE},
+    ground::{Database, Ground, Vhost, process::Process, vhost::QUEUE},
     load::{open, person},
     reference::publisher,
     rounds::{Plan, Sample},
@@ -54,9 +57,9 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     let settings = &ground.settings;
     let database = Database::fresh(&settings.database_url).await?;
     let vhost = Vhost::fresh(&settings.rabbitmq_management_url, &settings.amqp_url).await?;
-    let mut relay_settings = settings.of_usher(&database.url);
-    relay_settings.insert("AMQP_URL".to_owned(), vhost.url.clone());
-    let relay = OwnRelay::start(relay_settings)?;
+    let relay = Process::relay(ground, settings.of_usher(&database.url, &vhost.url)).await?;
+    // As the relay has one.
+    let publishers = Connection::connect(&vhost.url, ConnectionProperties::default()).await?;
     let (bell, closing, mut tasks) = (Bell::default(), CancellationToken::new(), JoinSet::new());
     tasks.spawn(bell.clone().run(database.pool.clone(), closing.clone()));
     let delivered = Times::default();
@@ -70,14 +73,14 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
             let share = if round > 0 { plan.share } else { plan.share.max(5) };
             let count = count / u32::try_from(share)?;
             let (commits, deliveries) = one(&database, &bell, &delivered, rate, count).await?;
-            let broker = broker_alone(&vhost, &delivered, rate, count).await?;
+            let broker = broker_alone(&publishers, &delivered, rate, count).await?;
             rounds.extend((round > 0).then_some(Round { commits, deliveries, broker }));
         }
         rows.extend(rows_of(rate, &rounds));
     }
     closing.cancel();
     tasks.shutdown().await;
-    relay.stop().await;
+    relay.stop().await?;
     vhost.remove().await?;
     database.remove().await?;
     Ok(rows)
@@ -95,12 +98,12 @@ async fn one(database: &Database, bell: &Bell, delivered: &Times, rate: u32, cou
     Ok((milliseconds(&commits), until_delivered(&committed, delivered, count).await?))
 }
 
-async fn broker_alone(vhost: &Vhost, delivered: &Times, rate: u32, count: u32) -> Result<Sample> {
+async fn broker_alone(connection: &Connection, delivered: &Times, rate: u32, count: u32) -> Result<Sample> {
     locked(delivered).clear();
     let published = Times::default();
     let mut askers = Vec::new();
     for _ in 0..ASKERS {
-        let (channel, published) = (publisher::channel(&vhost.connection).await?, Arc::clone(&published));
+        let (channel, published) = (publisher::channel(connection).await?, Arc::clone(&published));
         askers.push(move || {
             let (channel, published) = (channel.clone(), Arc::clone(&published));
             async move {

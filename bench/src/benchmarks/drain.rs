@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use shared::store::bell;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    ground::{Database, Ground, Vhost, relay::OwnRelay},
-    reference::publisher::{self, Message},
+    ground::{Database, Ground, Vhost, process::Process},
+    reference::publisher,
     rounds::{Plan, interleave},
     row::{Goal, Row},
 };
@@ -28,9 +29,7 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     let settings = &ground.settings;
     let database = Database::fresh(&settings.database_url).await?;
     let vhost = Vhost::fresh(&settings.rabbitmq_management_url, &settings.amqp_url).await?;
-    let mut relay_settings = settings.of_usher(&database.url);
-    relay_settings.insert("AMQP_URL".to_owned(), vhost.url.clone());
-    let relay = OwnRelay::start(relay_settings)?;
+    let relay = Process::relay(ground, settings.of_usher(&database.url, &vhost.url)).await?;
     let backlog = BACKLOG / plan.share;
     let messages = publisher::messages(backlog);
     // Each turn takes ten seconds, so two of them do.
@@ -39,25 +38,21 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
         database.empty().await?;
         vhost.empty().await?;
         let took = match side {
-            Side::Relay => drain(&database, &relay, backlog).await?,
-            Side::Publisher => publish(&vhost, &messages).await?,
+            Side::Relay => drain(&database, backlog).await?,
+            Side::Publisher => publisher::publish(&vhost.connection, &messages).await?,
         };
         Ok([backlog as f64 / took.as_secs_f64()])
     });
     let samples = samples.await?;
-    relay.stop().await;
+    relay.stop().await?;
     vhost.remove().await?;
     database.remove().await?;
     let row = Row::new(NAME, format!("{backlog} events"), &samples[0][0], "/s");
     Ok(vec![row.in_turns_with("bare publisher", &samples[1][0]).goal(Goal::RatioAtLeast(0.85))])
 }
 
-async fn publish(vhost: &Vhost, messages: &[Message]) -> Result<Duration> {
-    publisher::publish(&vhost.connection, messages).await
-}
-
 /// From the commit of the backlog until its last row is gone.
-async fn drain(database: &Database, relay: &OwnRelay, backlog: usize) -> Result<Duration> {
+async fn drain(database: &Database, backlog: usize) -> Result<Duration> {
     let mut transaction = database.pool.begin().await?;
     sqlx::query(
         "INSERT INTO outbox (event_id, event_type, user_id, data)
@@ -69,7 +64,7 @@ async fn drain(database: &Database, relay: &OwnRelay, backlog: usize) -> Result<
     .await?;
     transaction.commit().await?;
     let began = Instant::now();
-    relay.rung.notify_one();
+    bell::notify(&database.pool).await?;
     // The relay goes by the row number, so the highest row is the last: to look for it costs the same all the time.
     while sqlx::query("SELECT FROM outbox ORDER BY id DESC LIMIT 1").fetch_optional(&database.pool).await?.is_some() {
         ensure!(began.elapsed() < PATIENCE, "the relay does not drain the outbox");

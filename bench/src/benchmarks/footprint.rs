@@ -1,11 +1,11 @@
 //! What Usher needs to be there: memory, time to start, size, and processor time for each registration.
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use anyhow::Result;
 
 use crate::{
-    ground::{Database, Ground, process::Process},
+    ground::{Database, Ground, Vhost, process::Process},
     load::closed,
     rounds::{Plan, Sample},
     row::{Goal, Row},
@@ -27,20 +27,29 @@ struct Measured {
 
 pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     let database = Database::fresh(&ground.settings.database_url).await?;
+    let vhost = Vhost::fresh(&ground.settings.rabbitmq_management_url, &ground.settings.amqp_url).await?;
+    let settings = ground.settings.of_usher(&database.url, &vhost.url);
     let (mut api, mut worker) = (Measured::default(), Measured::default());
     for _ in 0..plan.rounds {
         database.empty().await?;
-        measure_worker(ground, &database, &mut worker).await?;
-        measure_api(ground, &database, plan, &mut api).await?;
+        measure_worker(ground, settings.clone(), &mut worker).await?;
+        measure_api(ground, &database, settings.clone(), plan, &mut api).await?;
     }
+    vhost.remove().await?;
     database.remove().await?;
     let mut rows = rows_of("usher-api", &api, size(ground, "usher-api")?);
     rows.extend(rows_of("usher-worker", &worker, size(ground, "usher-worker")?));
     Ok(rows)
 }
 
-async fn measure_api(ground: &Ground, database: &Database, plan: Plan, measured: &mut Measured) -> Result<()> {
-    let api = Process::api(ground, ground.settings.of_usher(&database.url)).await?;
+async fn measure_api(
+    ground: &Ground,
+    database: &Database,
+    settings: BTreeMap<String, String>,
+    plan: Plan,
+    measured: &mut Measured,
+) -> Result<()> {
+    let api = Process::api(ground, settings).await?;
     measured.ready.push(milliseconds(api.ready_after));
     tokio::time::sleep(REST).await;
     measured.idle.push(api.memory()?);
@@ -52,8 +61,8 @@ async fn measure_api(ground: &Ground, database: &Database, plan: Plan, measured:
     api.stop().await
 }
 
-async fn measure_worker(ground: &Ground, database: &Database, measured: &mut Measured) -> Result<()> {
-    let worker = Process::worker(ground, ground.settings.of_usher(&database.url)).await?;
+async fn measure_worker(ground: &Ground, settings: BTreeMap<String, String>, measured: &mut Measured) -> Result<()> {
+    let worker = Process::worker(ground, settings).await?;
     measured.ready.push(milliseconds(worker.ready_after));
     tokio::time::sleep(REST).await;
     measured.idle.push(worker.memory()?);

@@ -110,11 +110,11 @@ impl Measured {
             Row::new(NAME, name, &ours, "ms").beside("the calls alone", &direct)
         };
         let mut rows = vec![row("p50", 0.5).goal(Goal::AtMostBeyond(10.0)), row("p99", 0.99)];
-        let steps = self.steps.map(Sample::of);
-        rows.extend(std::iter::zip(STEPS, &steps).map(|(name, times)| Row::new(NAME, name, times, "ms")));
-        let calls = self.calls.map(Sample::of);
-        for (step, call) in [(2, &calls[0]), (4, &calls[1])] {
-            rows[2 + step] = Row::new(NAME, STEPS[step], &steps[step], "ms").beside("the call alone", call);
+        let [account, mail] = self.calls.map(Sample::of);
+        let calls = [None, None, Some(account), None, Some(mail)];
+        for ((name, times), call) in STEPS.into_iter().zip(self.steps).zip(calls) {
+            let step = Row::new(NAME, name, &Sample::of(times), "ms");
+            rows.push(if let Some(call) = call { step.beside("the call alone", &call) } else { step });
         }
         rows
     }

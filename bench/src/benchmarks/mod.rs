@@ -10,9 +10,14 @@ mod register_latency;
 mod scale;
 mod workers;
 
-use std::{process::ExitCode, time::Instant};
+use std::{
+    fmt::{self, Display, Formatter},
+    process::ExitCode,
+    time::Instant,
+};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
+use clap::ValueEnum;
 
 use crate::{
     ground::{Ground, machine},
@@ -25,7 +30,7 @@ use crate::{
 /// Spread over a whole run, because moods of the machine last for minutes.
 const PASSES: usize = 3;
 
-/// In which pass something is measured.
+/// In which passes something is measured.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
     /// In each: what is compared by its rate, and what is quick.
@@ -33,30 +38,43 @@ enum When {
     Only(usize),
 }
 
-/// In the order in which they are told.
-const ALL: [(&str, When); 9] = [
-    ("register", When::Each),
-    ("register-latency", When::Only(0)),
-    ("drain", When::Each),
-    ("deliver", When::Only(1)),
-    ("provision", When::Each),
-    ("journey", When::Each),
-    ("scale", When::Only(0)),
-    ("workers", When::Each),
-    ("footprint", When::Only(1)),
-];
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Benchmark {
+    Register,
+    RegisterLatency,
+    Drain,
+    Deliver,
+    Provision,
+    Journey,
+    Scale,
+    Workers,
+    Footprint,
+}
+
+impl Benchmark {
+    fn when(self) -> When {
+        match self {
+            Self::Register | Self::Drain | Self::Provision | Self::Journey | Self::Workers => When::Each,
+            Self::RegisterLatency | Self::Scale => When::Only(0),
+            Self::Deliver | Self::Footprint => When::Only(1),
+        }
+    }
+}
+
+impl Display for Benchmark {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        self.to_possible_value().map_or(Ok(()), |value| formatter.write_str(value.get_name()))
+    }
+}
 
 /// Measures what was chosen and tells what came out, also when not all of it could be measured. Missing a goal is a
 /// result, not a failure.
 pub(crate) async fn run(choice: &Choice) -> Result<ExitCode> {
-    let chosen: Vec<_> =
-        ALL.into_iter().filter(|(name, _)| choice.name.as_deref().is_none_or(|it| it == *name)).collect();
-    if chosen.is_empty() {
-        bail!("there are these benchmarks: {}", ALL.map(|(name, _)| name).join(", "));
-    }
+    let all = Benchmark::value_variants().iter().copied();
+    let chosen = all.filter(|benchmark| choice.name.is_none_or(|it| it == *benchmark));
     let (ground, began) = (Ground::find()?, Instant::now());
     let report = Report::begin(machine::describe(&ground).await?, choice);
-    let mut measured: Vec<_> = chosen.into_iter().map(|benchmark| (benchmark, Vec::new())).collect();
+    let mut measured: Vec<_> = chosen.map(|benchmark| (benchmark, Vec::new())).collect();
     let ended = Box::pin(all_passes(&ground, choice, began, &mut measured)).await;
     let rows: Vec<Row> = measured.into_iter().flat_map(|(_, rows)| rows).collect();
     report.tell(&rows, began.elapsed(), ended.is_ok())?;
@@ -67,16 +85,19 @@ async fn all_passes(
     ground: &Ground,
     choice: &Choice,
     began: Instant,
-    measured: &mut [((&str, When), Vec<Row>)],
+    measured: &mut [(Benchmark, Vec<Row>)],
 ) -> Result<()> {
     for pass in 0..PASSES {
-        for ((name, when), rows) in &mut *measured {
-            if *when == When::Each || *when == When::Only(pass) {
-                eprintln!("measuring {name}, pass {} of {PASSES} ({} s so far)", pass + 1, began.elapsed().as_secs());
+        for (benchmark, rows) in &mut *measured {
+            if [When::Each, When::Only(pass)].contains(&benchmark.when()) {
+                eprintln!(
+                    "measuring {benchmark}, pass {} of {PASSES} ({} s so far)",
+                    pass + 1,
+                    began.elapsed().as_secs()
+                );
                 let plan = Plan { first_pass: rows.is_empty(), ..Plan::new(choice.quick, choice.full) };
-                let more =
-                    measure(name, ground, plan).await.with_context(|| format!("{name} could not be measured"))?;
-                add(rows, more)?;
+                let more = measure(*benchmark, ground, plan).await;
+                add(rows, more.with_context(|| format!("{benchmark} could not be measured"))?)?;
             }
         }
     }
@@ -94,17 +115,16 @@ fn add(rows: &mut Vec<Row>, more: Vec<Row>) -> Result<()> {
     Ok(())
 }
 
-async fn measure(name: &str, ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
-    match name {
-        "register" => register::measure(ground, plan).await,
-        "drain" => drain::measure(ground, plan).await,
-        "deliver" => deliver::measure(ground, plan).await,
-        "register-latency" => register_latency::measure(ground, plan).await,
-        "provision" => provision::measure(ground, plan).await,
-        "journey" => journey::measure(ground, plan).await,
-        "scale" => scale::measure(ground, plan).await,
-        "workers" => workers::measure(ground, plan).await,
-        "footprint" => footprint::measure(ground, plan).await,
-        _ => bail!("no benchmark has this name"),
+async fn measure(benchmark: Benchmark, ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
+    match benchmark {
+        Benchmark::Register => register::measure(ground, plan).await,
+        Benchmark::RegisterLatency => register_latency::measure(ground, plan).await,
+        Benchmark::Drain => drain::measure(ground, plan).await,
+        Benchmark::Deliver => deliver::measure(ground, plan).await,
+        Benchmark::Provision => provision::measure(ground, plan).await,
+        Benchmark::Journey => journey::measure(ground, plan).await,
+        Benchmark::Scale => scale::measure(ground, plan).await,
+        Benchmark::Workers => workers::measure(ground, plan).await,
+        Benchmark::Footprint => footprint::measure(ground, plan).await,
     }
 }

@@ -27,7 +27,7 @@ enum Side {
 
 pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     let database = Database::fresh(&ground.settings.database_url).await?;
-    let settings = ground.settings.of_usher(&database.url);
+    let settings = ground.settings.of_usher(&database.url, &ground.settings.amqp_url);
     let grouped = Process::api(ground, settings.clone()).await?;
     let mut alone = settings.clone();
     alone.insert("API_REGISTER_WRITERS".to_owned(), "10000".to_owned());

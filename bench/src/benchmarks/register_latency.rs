@@ -1,5 +1,5 @@
 //! How long a registration takes at 200 a second while Keycloak, broker and mail are down, beside the same with all of
-//! them up and a worker at work.
+//! them up: with a worker at work, which takes the same processors, and without one.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -16,7 +16,9 @@ use crate::{
 
 const NAME: &str = "register-latency";
 const RATE: u32 = 200;
-const COUNT: u32 = 1_000;
+const COUNT: u32 = 600;
+/// Connections and statements are new at first.
+const WARM_UP: u32 = 100;
 const ASKERS: usize = 16;
 /// Two runs of the same differ by as much.
 const NOISE: f64 = 1.15;
@@ -25,6 +27,7 @@ const NOISE: f64 = 1.15;
 enum Side {
     Down,
     Up,
+    Idle,
 }
 
 pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
@@ -36,24 +39,33 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     // Nobody listens on the discard port.
     let down = told(ground, &database, "amqp://usher:usher@127.0.0.1:9/usher", "http://127.0.0.1:9");
     let count = COUNT / u32::try_from(plan.share.min(3))?;
-    let samples = interleave(plan, &[Side::Down, Side::Up], async |side| {
+    let samples = interleave(plan, &[Side::Down, Side::Up, Side::Idle], async |side| {
         database.empty().await?;
         vhost.empty().await?;
-        one(ground, if matches!(side, Side::Up) { &up } else { &down }, count).await
+        let worker = match side {
+            Side::Down => Some(Process::worker(ground, down.clone()).await?),
+            Side::Up => Some(Process::worker(ground, up.clone()).await?),
+            Side::Idle => None,
+        };
+        let times = one(ground, if matches!(side, Side::Down) { &down } else { &up }, count).await;
+        if let Some(worker) = worker {
+            worker.stop().await?;
+        }
+        times
     });
     let samples = samples.await?;
     vhost.remove().await?;
     database.remove().await?;
-    let row = |name: &str, n: usize| {
+    let row = |name: &str, n: usize, what, reference: &[Sample; 2]| {
         let row = Row::new(NAME, format!("{RATE}/s, all down, {name}"), &samples[0][n], "ms");
-        row.in_turns_with("all up", &samples[1][n]).goal(Goal::RatioAtMost(NOISE))
+        row.in_turns_with(what, &reference[n]).goal(Goal::RatioAtMost(NOISE))
     };
-    Ok(vec![row("p50", 0), row("p99", 1)])
+    let rows = [("all up, a worker at work", &samples[1]), ("all up, no worker", &samples[2])];
+    Ok(rows.into_iter().flat_map(|(what, it)| [row("p50", 0, what, it), row("p99", 1, what, it)]).collect())
 }
 
 fn told(ground: &Ground, database: &Database, amqp: &str, keycloak: &str) -> BTreeMap<String, String> {
-    let mut settings = ground.settings.of_usher(&database.url);
-    settings.insert("AMQP_URL".to_owned(), amqp.to_owned());
+    let mut settings = ground.settings.of_usher(&database.url, amqp);
     settings.insert("KEYCLOAK_URL".to_owned(), keycloak.to_owned());
     settings
 }
@@ -61,16 +73,15 @@ fn told(ground: &Ground, database: &Database, amqp: &str, keycloak: &str) -> BTr
 /// Milliseconds: p50 and p99.
 async fn one(ground: &Ground, settings: &BTreeMap<String, String>, count: u32) -> Result<[f64; 2]> {
     let api = Process::api(ground, settings.clone()).await?;
-    let worker = Process::worker(ground, settings.clone()).await?;
     let mut askers = Vec::new();
     for _ in 0..ASKERS {
         let client = Arc::new(Mutex::new(Client::connect(api.address).await?));
         askers.push(move || register(Arc::clone(&client)));
     }
+    open::at_rate(RATE, WARM_UP, askers.clone()).await?;
     let times = open::at_rate(RATE, count, askers).await?;
     let times = Sample::of(times.iter().map(|time| time.as_secs_f64() * 1e3));
     api.stop().await?;
-    worker.stop().await?;
     Ok([times.quantile(0.5), times.quantile(0.99)])
 }
 

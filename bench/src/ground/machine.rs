@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use anyhow::{Context as _, Result};
 use sqlx::{Connection as _, PgConnection};
 
-use super::Ground;
+use super::{Ground, realm, vhost};
 
 /// Whoever runs it by hand may have built it otherwise.
 const BUILD: &str = if cfg!(debug_assertions) { "DEBUG BUILD: worth nothing" } else { "release build" };
@@ -14,12 +14,15 @@ const BUILD: &str = if cfg!(debug_assertions) { "DEBUG BUILD: worth nothing" } e
 pub(crate) async fn describe(ground: &Ground) -> Result<Vec<String>> {
     let mut database = PgConnection::connect(&ground.settings.database_url).await.context("PostgreSQL is not there")?;
     let postgres: String = sqlx::query_scalar("SHOW server_version").fetch_one(&mut database).await?;
+    let rabbitmq = vhost::version(&ground.settings.rabbitmq_management_url).await?;
+    let keycloak = realm::version(&ground.settings).await?;
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let memory = field("/proc/meminfo", "MemTotal").unwrap_or_default();
     Ok(vec![
         format!("{cores} × {}, {memory} of memory", field("/proc/cpuinfo", "model name").unwrap_or_default()),
         format!("load average when it began: {}", load()),
         format!("PostgreSQL {postgres}, fsync on; durable settings of the development stack"),
+        format!("RabbitMQ {rabbitmq}, Keycloak {keycloak}"),
         format!("Usher {}, {BUILD}", commit(ground).unwrap_or_else(|| "of an unknown commit".to_owned())),
     ])
 }

@@ -1,11 +1,12 @@
 //! Processes, and what they cost.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
     process::Stdio,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -54,8 +55,17 @@ impl Process {
 
     /// The bare handler: a process of its own, as the api is.
     pub(crate) async fn handler(ground: &Ground, settings: BTreeMap<String, String>) -> Result<Self> {
+        Self::of_ours(ground, "handler", settings).await
+    }
+
+    /// The relay of a worker without the worker.
+    pub(crate) async fn relay(ground: &Ground, settings: BTreeMap<String, String>) -> Result<Self> {
+        Self::of_ours(ground, "relay", settings).await
+    }
+
+    async fn of_ours(ground: &Ground, command: &str, settings: BTreeMap<String, String>) -> Result<Self> {
         let address = free_address()?;
-        let arguments = ["handler", &address.to_string()];
+        let arguments = [command, &address.to_string()];
         Self::start(ground, "usher-bench", &arguments, settings, address, (address, "/")).await
     }
 
@@ -141,7 +151,13 @@ impl Process {
     }
 }
 
-/// Somebody else may take it before it is used; then the start fails, and says so.
+/// Never the same twice. A stranger may take it before it is used; then the start fails, and says so.
 pub(crate) fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        if GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(address.port()) {
+            return Ok(address);
+        }
+    }
 }

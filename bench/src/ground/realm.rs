@@ -24,13 +24,17 @@ struct Token {
 }
 
 impl Realm {
-    pub(crate) async fn fresh(settings: &Settings, name: &str, smtp_port: u16) -> Result<Self> {
-        let realm = Self {
+    fn of(settings: &Settings, name: &str) -> Self {
+        Self {
             name: name.to_owned(),
             url: settings.keycloak_url.trim_end_matches('/').to_owned(),
             username: settings.keycloak_admin.clone(),
             password: settings.keycloak_admin_password.clone(),
-        };
+        }
+    }
+
+    pub(crate) async fn fresh(settings: &Settings, name: &str, smtp_port: u16) -> Result<Self> {
+        let realm = Self::of(settings, name);
         let text = DEPLOYED
             .replace("${KEYCLOAK_CLIENT_SECRET}", &settings.keycloak_client_secret)
             .replace("${KEYCLOAK_ADMIN_CLIENT_SECRET}", &settings.keycloak_admin_client_secret);
@@ -73,4 +77,13 @@ impl Realm {
         let answer = http.post(url).form(&form).send().await.context("Keycloak is not there")?;
         Ok(answer.error_for_status()?.json::<Token>().await?.access_token)
     }
+}
+
+/// Of Keycloak, as it tells its administrator.
+pub(crate) async fn version(settings: &Settings) -> Result<String> {
+    let (http, master) = (Client::new(), Realm::of(settings, "master"));
+    let url = format!("{}/admin/serverinfo", master.url);
+    let asked = http.get(url).bearer_auth(master.token(&http).await?).send().await?;
+    let info: Value = asked.error_for_status()?.json().await?;
+    info["systemInfo"]["version"].as_str().map(str::to_owned).context("Keycloak does not say its version")
 }

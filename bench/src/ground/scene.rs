@@ -39,9 +39,9 @@ impl Scene {
 
     /// What api and worker are told in it.
     pub(crate) fn settings(&self, ground: &Ground) -> BTreeMap<String, String> {
-        let mut settings = ground.settings.of_usher(&self.database.url);
+        let mut settings = ground.settings.of_usher(&self.database.url, &self.vhost.url);
         settings.extend(
-            [("AMQP_URL", &*self.vhost.url), ("KEYCLOAK_REALM", &self.realm.name), ("MAIL_REDIRECT_URI", REDIRECT)]
+            [("KEYCLOAK_REALM", &*self.realm.name), ("MAIL_REDIRECT_URI", REDIRECT)]
                 .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
         settings

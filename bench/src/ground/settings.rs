@@ -32,11 +32,11 @@ impl Settings {
     }
 
     /// What api and worker are told. All else is their default, as it is in production.
-    pub(crate) fn of_usher(&self, database_url: &str) -> BTreeMap<String, String> {
+    pub(crate) fn of_usher(&self, database_url: &str, amqp_url: &str) -> BTreeMap<String, String> {
         let own = [
             ("USHER_ENV", "development"),
             ("DATABASE_URL", database_url),
-            ("AMQP_URL", &self.amqp_url),
+            ("AMQP_URL", amqp_url),
             ("KEYCLOAK_URL", &self.keycloak_url),
             ("KEYCLOAK_REALM", &self.keycloak_realm),
             ("KEYCLOAK_CLIENT_ID", &self.keycloak_client_id),

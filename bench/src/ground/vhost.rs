@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use lapin::{Connection, ConnectionProperties, options::QueuePurgeOptions};
 use reqwest::{Client, Method, StatusCode};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 use worker::broker::topology;
@@ -49,6 +50,17 @@ impl Vhost {
         drop(self.connection.close(200, "bye".into()).await);
         ask(&self.management, Method::DELETE, &format!("vhosts/{}", self.name), None).await
     }
+}
+
+/// Of the broker.
+pub(crate) async fn version(management: &str) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Overview {
+        rabbitmq_version: String,
+    }
+    let url = format!("{}/api/overview", management.trim_end_matches('/'));
+    let answer = Client::new().get(url).send().await.context("RabbitMQ's management does not answer")?;
+    Ok(answer.error_for_status()?.json::<Overview>().await?.rabbitmq_version)
 }
 
 async fn ask(management: &str, method: Method, path: &str, body: Option<Value>) -> Result<()> {
