@@ -41,7 +41,7 @@ use std::{convert::Infallible, net::SocketAddr, process::ExitCode, sync::Arc, ti
 
 use shared::{
     config::Stage,
-    lifecycle::Lifecycle,
+    lifecycle::{Lifecycle, Signals},
     store::{self, SessionLimits, StoreError, bell::Bell, durability},
     telemetry,
 };
@@ -90,6 +90,8 @@ pub enum BuildError {
     Redis(#[from] redis::RedisError),
     #[error("could not set up the HTTP client for Keycloak")]
     Keycloak(#[from] reqwest::Error),
+    #[error("could not listen for signals")]
+    Signals(#[from] std::io::Error),
 }
 
 impl App {
@@ -200,10 +202,10 @@ async fn is_durable(pool: &PgPool) -> Result<bool, StoreError> {
 pub async fn serve(config: ApiConfig) -> Result<ExitCode, BuildError> {
     let drain = config.server.drain_timeout;
     let app = App::build(config).await?;
+    let (lifecycle, signals) = (Lifecycle::default(), Signals::listen()?);
     tracing::info!(listen = %app.local_addr(), ops = %app.ops_addr(), "accepting registrations");
-    let lifecycle = Lifecycle::default();
     app.spawn(&lifecycle);
-    Ok(lifecycle.run(drain).await)
+    Ok(lifecycle.run(signals, drain).await)
 }
 
 /// Brings the database up to date.

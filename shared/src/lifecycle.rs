@@ -56,14 +56,7 @@ impl Lifecycle {
     }
 
     /// Waits for a signal or a crash, then up to `drain` for the tasks to end.
-    pub async fn run(self, drain: Duration) -> ExitCode {
-        let mut signals = match Signals::listen() {
-            Ok(signals) => signals,
-            Err(error) => {
-                tracing::error!(%error, "cannot listen for signals");
-                return ExitCode::FAILURE;
-            }
-        };
+    pub async fn run(self, mut signals: Signals, drain: Duration) -> ExitCode {
         tokio::select! {
             name = signals.next() => tracing::info!(signal = name, "finishing what is in flight"),
             () = self.shutdown.cancelled() => {}
@@ -95,13 +88,16 @@ fn gave_up(why: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-struct Signals {
+/// What asks a process to end. Until somebody listens, each ends it on the spot: listen once the process has begun, and
+/// before it says so.
+#[derive(Debug)]
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    pub fn listen() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use shared::{
     cli::{self, completions::Completions, healthcheck::Healthcheck},
     config::Environment,
-    lifecycle::Lifecycle,
+    lifecycle::{Lifecycle, Signals},
     telemetry,
 };
 use worker::{
@@ -65,7 +65,7 @@ fn start() -> anyhow::Result<ExitCode> {
 async fn run(config: WorkerConfig) -> anyhow::Result<ExitCode> {
     let drain = config.process.drain_timeout;
     let worker = Worker::build(config).await?;
-    let lifecycle = Lifecycle::default();
+    let (lifecycle, signals) = (Lifecycle::default(), Signals::listen()?);
     worker.start(&lifecycle)?;
-    Ok(lifecycle.run(drain).await)
+    Ok(lifecycle.run(signals, drain).await)
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use axum::{Router, routing::get};
 use shared::{
     config::Environment,
-    lifecycle::Lifecycle,
+    lifecycle::{Lifecycle, Signals},
     store::{self, SessionLimits, bell, outbox::LowMark},
     telemetry,
 };
@@ -21,7 +21,7 @@ pub(crate) async fn run(listen: SocketAddr) -> Result<ExitCode> {
     let _telemetry = telemetry::start("usher-worker", &config.telemetry)?;
     let database = &config.database;
     let pool = store::connect(&database.url, database.max_connections, SessionLimits::WORKER, "usher-bench")?;
-    let (lifecycle, rung) = (Lifecycle::default(), Arc::new(Notify::new()));
+    let (lifecycle, signals, rung) = (Lifecycle::default(), Signals::listen()?, Arc::new(Notify::new()));
     let shutdown = lifecycle.shutdown();
     let link = Link::new("relay", &config.broker, shutdown.clone());
     let relay = Relay {
@@ -36,5 +36,5 @@ pub(crate) async fn run(listen: SocketAddr) -> Result<ExitCode> {
     let page = Router::new().route("/", get(async || "running"));
     let page = axum::serve(TcpListener::bind(listen).await?, page).with_graceful_shutdown(shutdown.cancelled_owned());
     lifecycle.spawn("page", page.into_future());
-    Ok(lifecycle.run(config.process.drain_timeout).await)
+    Ok(lifecycle.run(signals, config.process.drain_timeout).await)
 }
