@@ -21,6 +21,7 @@ use crate::{
         process::{Binary, Process},
         proxy::Proxy,
         rabbit::Vhost,
+        readiness,
         reserved_port::ReservedPort,
         system::{PATIENCE, Plan, System},
     },
@@ -202,13 +203,8 @@ async fn who_asks_whether_a_database_may_be_written_is_told_so() {
 
 /// Waits until a worker is ready and says that it does without these `parts`.
 async fn until_degraded(ops: &ReservedPort, parts: Value) {
-    let (url, wanted) =
-        (format!("http://{}/health/ready", ops.address()), json!({ "status": "ready", "degraded": parts }));
-    eventually(&format!("the worker's readiness is {wanted}"), PATIENCE, async || {
-        let answer: Value = http::client().get(&url).send().await.ok()?.json().await.ok()?;
-        (answer == wanted).then_some(())
-    })
-    .await;
+    let wanted = (200, json!({ "status": "ready", "degraded": parts }));
+    readiness::until_readiness(ops.address(), wanted, PATIENCE).await;
 }
 
 /// A worker takes a message, cannot write, and gives it back. It takes none again before it can, and says so.

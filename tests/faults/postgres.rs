@@ -10,11 +10,11 @@ use crate::harness::{
     database::Database,
     eventually::eventually,
     fake_keycloak::{Endpoint, FakeKeycloak},
-    http,
     metrics::metric,
     own_postgres::OwnPostgres,
     process::{Binary, Process},
     rabbit::Vhost,
+    readiness,
     reserved_port::ReservedPort,
     system::{PATIENCE, Plan, System},
     witness::{Beyond, Witness},
@@ -52,11 +52,7 @@ async fn ends_under_load(end: impl AsyncFnOnce(&mut OwnPostgres)) {
 
 /// What the operator's load balancer sees.
 async fn until_ready_is(status: u16, ops: &ReservedPort) {
-    let url = format!("http://{}/health/ready", ops.address());
-    eventually(&format!("the api's readiness is {status}"), PATIENCE, async || {
-        http::client().get(&url).send().await.is_ok_and(|answer| answer.status().as_u16() == status)
-    })
-    .await;
+    readiness::until_status(ops.address(), status, PATIENCE).await;
 }
 
 #[tokio::test]

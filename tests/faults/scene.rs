@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use crate::harness::{
     eventually::eventually,
     fake_keycloak::FakeKeycloak,
-    http,
     metrics::metric,
     process::{Binary, Process},
     proxy::Proxy,
     rabbit::{Probe, Vhost},
+    readiness,
     reserved_port::ReservedPort,
     system::{PATIENCE, Plan, Registered, System},
     witness::{Beyond, Witness},
@@ -117,13 +117,7 @@ impl Scene {
     }
 
     pub(super) async fn until_readiness(&self, wanted: (u16, Value)) {
-        let url = format!("http://{}/health/ready", self.ops.address());
-        eventually(&format!("the worker's readiness is {wanted:?}"), PATIENCE, async || {
-            let answer = http::client().get(&url).send().await.map_err(|error| error.to_string())?;
-            let answer = (answer.status().as_u16(), answer.json().await.map_err(|error| error.to_string())?);
-            if answer == wanted { Ok(()) } else { Err(format!("{answer:?}")) }
-        })
-        .await;
+        readiness::until_readiness(self.ops.address(), wanted, PATIENCE).await;
     }
 
     /// Healed, by itself: nobody is lost, doubled, hijacked, parked or stuck, and nothing was done twice.

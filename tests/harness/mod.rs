@@ -48,6 +48,7 @@ pub mod own_rabbitmq;
 pub mod process;
 pub mod prometheus;
 pub mod proxy;
+pub mod readiness;
 pub mod reserved_port;
 
 pub mod cleanup;

@@ -15,6 +15,7 @@ use crate::{
         metrics::metric,
         process::Binary,
         proxy::Proxy,
+        readiness::until_status,
         reserved_port::ReservedPort,
         system::{PATIENCE, Plan, System},
         witness::REST,
@@ -95,30 +96,20 @@ async fn the_host_of_postgresql_vanishes() {
     let mut lock = scene.system.pool().begin().await.expect("a transaction");
     lock.execute("LOCK TABLE users, outbox, _sqlx_migrations").await.expect("the tables are ours");
     let (users, ()) = tokio::join!(scene.register(20), async {
-        until_readiness(&ops, 503).await;
+        until_status(ops.address(), 503, REST).await;
         scene.until_readiness((503, json!({ "status": "not ready", "fault": "the database does not answer" }))).await;
         let used = [r#"pool_name="requests""#, r#"state="used""#];
         let all_used = async || metric(&ops, "db_client_connection_count", &used).await >= 2;
         eventually("all connections are used", PATIENCE, all_used).await;
         line.vanish();
         lock.rollback().await.expect("the lock can be left");
-        until_readiness(&ops, 200).await;
+        until_status(ops.address(), 200, REST).await;
     });
     scene.until_degraded(&[]).await;
     until_somebody_listens(&scene.system).await;
     scene.until_complete(&users).await;
     scene.serve(3).await;
     scene.all_is_well().await;
-}
-
-/// Of the api.
-async fn until_readiness(ops: &ReservedPort, wanted: u16) {
-    let url = format!("http://{}/health/ready", ops.address());
-    eventually(&format!("the api's readiness is {wanted}"), REST, async || {
-        let status = http::client().get(&url).send().await.expect("the api answers").status().as_u16();
-        if status == wanted { Ok(()) } else { Err(status) }
-    })
-    .await;
 }
 
 /// Who listens asks nothing else, but whether it is connected still.
