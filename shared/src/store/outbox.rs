@@ -83,7 +83,7 @@ impl Claim {
         self.tx.commit("commit the relay's transaction").await
     }
 
-    /// For one that is empty: what is only dropped costs the pool a session.
+    /// Leaves the rows as they were, or there are none: what is only dropped costs the pool a session.
     pub async fn let_go(self) -> Result<(), StoreError> {
         self.tx.roll_back("let go of a claim").await
     }
