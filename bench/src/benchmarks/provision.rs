@@ -60,7 +60,7 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     for side in SIDES {
         sides.turn(side, users / 4).await?;
     }
-    let plan = Plan { rounds: plan.rounds + 1, first_pass: false, ..plan };
+    let plan = Plan { rounds: plan.rounds * 2, first_pass: false, ..plan };
     let samples = interleave(plan, &SIDES, async |side| sides.turn(side, users).await).await?;
     let memory = sides.keycloaks.worker.peak_memory()?;
     sides.end().await?;

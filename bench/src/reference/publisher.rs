@@ -19,6 +19,9 @@ use worker::broker::{message, topology};
 
 /// Unconfirmed at once: measured, more of them only wait.
 const WINDOW: usize = 512;
+/// Sent together when as many are confirmed: measured, one at a time is slower by a twentieth, and half a window as
+/// fast as an eighth or slower.
+const BURST: usize = WINDOW / 8;
 
 /// A message as it goes over the wire.
 pub(crate) struct Message {
@@ -54,7 +57,7 @@ pub(crate) async fn channel(connection: &Connection) -> Result<Channel> {
 
 /// Publishes one event about somebody, and waits until it is confirmed.
 pub(crate) async fn publish_one(channel: &Channel, user: UserId) -> Result<()> {
-    confirmed(Some(send(channel, &message_about(user)).await?)).await
+    confirmed(send(channel, &message_about(user)).await?).await
 }
 
 /// Publishes all; returns how long it took until the last one was confirmed.
@@ -63,12 +66,14 @@ pub(crate) async fn publish(connection: &Connection, messages: &[Message]) -> Re
     let (began, mut unconfirmed) = (Instant::now(), VecDeque::with_capacity(WINDOW));
     for message in messages {
         if unconfirmed.len() == WINDOW {
-            confirmed(unconfirmed.pop_front()).await?;
+            for oldest in unconfirmed.drain(..BURST) {
+                confirmed(oldest).await?;
+            }
         }
         unconfirmed.push_back(send(&channel, message).await?);
     }
     while let Some(oldest) = unconfirmed.pop_front() {
-        confirmed(Some(oldest)).await?;
+        confirmed(oldest).await?;
     }
     let took = began.elapsed();
     channel.close(200, "published".into()).await?;
@@ -81,8 +86,7 @@ async fn send(channel: &Channel, message: &Message) -> lapin::Result<PublisherCo
     channel.basic_publish(topology::EVENTS.into(), key, options, &message.body, properties).await
 }
 
-async fn confirmed(oldest: Option<PublisherConfirm>) -> Result<()> {
-    let Some(oldest) = oldest else { return Ok(()) };
+async fn confirmed(oldest: PublisherConfirm) -> Result<()> {
     ensure!(matches!(oldest.await?, Confirmation::Ack(_)), "the broker refused a message");
     Ok(())
 }
