@@ -39,7 +39,7 @@ use crate::{
 
 const NAME: &str = "deliver";
 /// Registrations a second, and how many.
-const RATES: [(u32, u32); 3] = [(20, 100), (200, 1_000), (2_000, 8_000)];
+const RATES: [(u32, u32); 3] = [(20, 60), (200, 1_000), (2_000, 4_000)];
 const ASKERS: usize = 16;
 const PATIENCE: Duration = Duration::from_mins(1);
 

@@ -18,6 +18,7 @@ const NAME: &str = "drain";
 const BACKLOG: usize = 100_000;
 const POLL: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_mins(2);
+const SIDES: [Side; 2] = [Side::Relay, Side::Publisher];
 
 #[derive(Clone, Copy)]
 enum Side {
@@ -32,18 +33,21 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     let relay = Process::relay(ground, settings.of_usher(&database.url, &vhost.url)).await?;
     let backlog = BACKLOG / plan.share;
     let messages = publisher::messages(backlog);
-    // Each turn takes ten seconds, so two of them do.
-    let plan = Plan { rounds: plan.rounds.min(2), ..plan };
-    let samples = interleave(plan, &[Side::Relay, Side::Publisher], async |side| {
+    let turn = async |side, count: usize| {
         database.empty().await?;
         vhost.empty().await?;
         let took = match side {
-            Side::Relay => drain(&database, backlog).await?,
-            Side::Publisher => publisher::publish(&vhost.connection, &messages).await?,
+            Side::Relay => drain(&database, count).await?,
+            Side::Publisher => publisher::publish(&vhost.connection, &messages[..count]).await?,
         };
-        Ok([backlog as f64 / took.as_secs_f64()])
-    });
-    let samples = samples.await?;
+        anyhow::Ok([count as f64 / took.as_secs_f64()])
+    };
+    // Each turn takes ten seconds, so two of them do, and a tenth of one before them.
+    for side in SIDES {
+        turn(side, backlog / 10).await?;
+    }
+    let plan = Plan { rounds: plan.rounds.min(2), first_pass: false, ..plan };
+    let samples = interleave(plan, &SIDES, async |side| turn(side, backlog).await).await?;
     relay.stop().await?;
     vhost.remove().await?;
     database.remove().await?;

@@ -42,8 +42,11 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     Ok(WORKERS.into_iter().zip(&samples).flat_map(|(workers, sample)| rows_of(workers, sample, &samples[0])).collect())
 }
 
-fn rows_of(workers: usize, [rate, busy]: &[Sample; 2], [alone, busy_alone]: &[Sample; 2]) -> [Row; 2] {
-    let linear = alone.with(busy_alone, |rate, busy| rate * (FULL / busy).min(workers as f64));
+/// Linear is as many times what one does. Where the processors are full it is no more than what they could do if each
+/// user cost what it does there: who else is busy beside a single worker would say little about that.
+fn rows_of(workers: usize, [rate, busy]: &[Sample; 2], [alone, _]: &[Sample; 2]) -> [Row; 2] {
+    let until_full = rate.with(busy, |rate, busy| rate * FULL / busy);
+    let linear = alone.times(workers as f64).with(&until_full, f64::min);
     let goal = if workers == 1 { Goal::Nothing } else { Goal::RatioAtLeast(0.9) };
     let name = format!("{workers} worker{}", if workers > 1 { "s" } else { "" });
     let busy = Row::new(NAME, format!("{name}, processors busy"), &busy.times(100.0), "%");
