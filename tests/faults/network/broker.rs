@@ -108,7 +108,7 @@ async fn a_slow_line_to_the_broker() {
 async fn a_line_to_the_broker_that_is_cut_before_the_confirm() {
     // So patient that nothing but the cut itself ends the wait for the confirm.
     let patient = |keycloak: &FakeKeycloak| {
-        by_events_alone(keycloak).set("AMQP_CONFIRM_TIMEOUT", "1m").set("AMQP_HEARTBEAT", "1m")
+        by_events_alone(keycloak).set("AMQP_CONFIRM_TIMEOUT", "24s").set("AMQP_HEARTBEAT", "1m")
     };
     let (scene, line) = scene_on_a_line(patient).await;
     scene.serve(3).await;

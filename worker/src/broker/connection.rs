@@ -22,7 +22,7 @@ use super::dial::connect;
 use crate::config::broker::{BrokerAddress, BrokerConfig};
 
 /// For a call that the broker answers at once when it is well.
-pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that held this long was good: the next try comes soon again.
 const GOOD_FOR: Duration = Duration::from_secs(30);
 

@@ -18,8 +18,11 @@ use shared::{
     config::{ConfigError, DatabaseConfig, DatabaseSection, Environment, Stage, SweepSection, UsherSection},
     passwords::config::{PasswordConfig, PasswordSection},
     redis::RedisSection,
+    store::SessionLimits,
     telemetry::{LogSection, TelemetryConfig},
 };
+
+use crate::broker::connection::CALL_TIMEOUT;
 
 use self::{
     breaker::{BreakerConfig, BreakerSection},
@@ -123,6 +126,14 @@ impl WorkerConfig {
         if self.keycloak.timeout > self.keycloak.deadline {
             environment.fault::<()>("KEYCLOAK_DEADLINE must not be shorter than KEYCLOAK_TIMEOUT");
         }
+        let claim = SessionLimits::WORKER.idle_in_transaction;
+        // Publishing takes its time too.
+        let longest = claim.saturating_sub(CALL_TIMEOUT);
+        if self.broker.confirm_timeout >= longest {
+            environment.fault::<()>(format!(
+                "AMQP_CONFIRM_TIMEOUT must be shorter than {longest:?}: PostgreSQL takes a claim away after {claim:?}"
+            ));
+        }
     }
 }
 
@@ -184,6 +195,7 @@ mod tests {
             ("PROVISION_LEASE", "24s"),
             ("KEYCLOAK_TIMEOUT", "16s"),
             ("RELAY_RETRY_MAX", "1ms"),
+            ("AMQP_CONFIRM_TIMEOUT", "25s"),
             ("REGISTRATION_EXPIRES", "12h"),
         ] {
             assert!(read(&[(name, value)]).is_err(), "{name}={value}");
