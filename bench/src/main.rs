@@ -18,8 +18,9 @@ mod row;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Parser as _;
+use shared::lifecycle::Signals;
 
 use crate::{
     ground::relay,
@@ -40,7 +41,14 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Run(choice) => Box::pin(benchmarks::run(&choice)).await,
+        Command::Run(choice) => {
+            let mut signals = Signals::listen()?;
+            // What is dropped ends the processes that it started.
+            tokio::select! {
+                measured = Box::pin(benchmarks::run(&choice)) => measured,
+                name = signals.next() => bail!("stopped by {name}"),
+            }
+        }
         Command::Handler { listen } => reference::handler::serve(listen).await.map(|()| ExitCode::SUCCESS),
         Command::Relay { listen } => relay::run(listen).await,
     }

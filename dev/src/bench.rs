@@ -1,11 +1,13 @@
 //! `cargo dev bench`: starts the services, builds a release and lets `bench/` measure it. What measures is a program of
 //! its own, so that `cargo dev` stays quick to build and what is measured is a release.
 
-use std::process::ExitCode;
+use std::{
+    os::unix::process::CommandExt as _,
+    process::{Command, ExitCode},
+};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use tokio::process::Command;
 
 use crate::{env_file, progress::Board, stack::Stack, up};
 
@@ -33,12 +35,12 @@ pub(crate) async fn run(stack: &Stack, options: &Options) -> Result<ExitCode> {
     drop(board);
     let release = stack.binaries.parent().context("cargo dev has no directory")?.join("release/usher-bench");
     let mut command = Command::new(release);
-    command.arg("run").args(&options.name).envs(env_file::variables(stack)).kill_on_drop(true);
+    command.arg("run").args(&options.name).envs(env_file::variables(stack));
     let flags = [("--json", options.json), ("--quick", options.quick), ("--full", options.full)];
     command.args(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| flag));
     if options.name.is_none() && !options.quick {
         command.arg("--report").arg(stack.root.join(REPORT));
     }
-    let status = command.status().await.context("cannot run usher-bench")?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+    // In the place of this process, so that a signal to it reaches what measures.
+    Err(command.exec()).context("cannot run usher-bench")
 }

@@ -113,7 +113,11 @@ impl Process {
         }
     }
 
+    /// An error if it ended before: what was measured then was another thing.
     pub(crate) async fn stop(mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("a process ended while it was measured ({status}); see .dev/bench/log");
+        }
         kill(Pid::from_raw(self.pid), Signal::SIGTERM)?;
         timeout(STOP_WITHIN, self.child.wait()).await.context("a process does not stop")??;
         Ok(())

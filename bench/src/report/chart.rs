@@ -10,6 +10,8 @@ use crate::row::{Goal, Row};
 
 const WIDTH: f64 = 900.0;
 const LEFT: f64 = 330.0;
+/// Where the goals begin, whose names are longer.
+const GOALS: f64 = 440.0;
 const RIGHT: f64 = WIDTH - 130.0;
 const TOP: f64 = 60.0;
 const BAR: f64 = 15.0;
@@ -69,16 +71,22 @@ fn goals(date: &str, rows: &[Row]) -> String {
     let (mut svg, mut y) = (Svg::default(), TOP);
     svg.title(&format!("Goals, {date}: 1 is what was asked, more is better"));
     let most = reached.iter().map(|(_, part)| part.min(LONGEST)).fold(1.2, f64::max);
-    let scale = (RIGHT - LEFT) / most;
+    let scale = (RIGHT - GOALS) / most;
     for (row, part) in &reached {
         let colour = if row.met() == Some(true) { MET } else { MISSED };
-        svg.text((LEFT - 8.0, y + 12.0), Anchor::End, &format!("{}: {}", row.benchmark, row.line));
-        svg.bar((LEFT, y), part.min(LONGEST) * scale, BAR, colour);
-        svg.text((LEFT + part.min(LONGEST) * scale + 6.0, y + 12.0), Anchor::Start, &format!("{part:.2}"));
+        svg.text((GOALS - 8.0, y + 12.0), Anchor::End, &name_of(row));
+        svg.bar((GOALS, y), part.min(LONGEST) * scale, BAR, colour);
+        svg.text((GOALS + part.min(LONGEST) * scale + 6.0, y + 12.0), Anchor::Start, &format!("{part:.2}"));
         y += BAR + GAP / 2.0;
     }
-    svg.line((LEFT + scale, TOP - 6.0), (LEFT + scale, y));
+    svg.line((GOALS + scale, TOP - 6.0), (GOALS + scale, y));
     svg.finish(WIDTH, y + GAP)
+}
+
+/// With what it is beside, where there is such: a line may be beside several.
+fn name_of(row: &Row) -> String {
+    let beside = if row.beside.is_empty() { String::new() } else { format!(" / {}", row.beside) };
+    format!("{}: {}{beside}", row.benchmark, row.line)
 }
 
 /// A goal that is far exceeded must not make the others small.
