@@ -19,10 +19,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::dial::connect;
-use crate::config::broker::{BrokerAddress, BrokerConfig};
+use crate::config::broker::{BrokerAddress, BrokerConfig, CALL_TIMEOUT};
 
-/// For a call that the broker answers at once when it is well.
-pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that held this long was good: the next try comes soon again.
 const GOOD_FOR: Duration = Duration::from_secs(30);
 

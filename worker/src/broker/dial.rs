@@ -18,8 +18,8 @@ use lapin::{
 };
 use tokio::time::timeout;
 
-use super::connection::{BrokerError, CALL_TIMEOUT, instance, within};
-use crate::config::broker::{BrokerAddress, BrokerConfig};
+use super::connection::{BrokerError, instance, within};
+use crate::config::broker::{BrokerAddress, BrokerConfig, CALL_TIMEOUT};
 
 /// Connects once, under a name that an operator recognises: `usher-worker/relay@host#pid`.
 pub async fn connect(role: &str, address: &BrokerAddress) -> Result<Connection, BrokerError> {

@@ -5,9 +5,12 @@ use std::{fmt, time::Duration};
 use lapin::uri::AMQPUri;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
-use shared::{backoff::Backoff, config::Environment};
+use shared::{backoff::Backoff, config::Environment, store::SessionLimits};
 
 use super::{backoff, seconds};
+
+/// For a call that the broker answers at once when it is well.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
 pub struct BrokerConfig {
@@ -15,6 +18,19 @@ pub struct BrokerConfig {
     pub confirm_timeout: Duration,
     /// Between two tries to connect.
     pub reconnect: Backoff,
+}
+
+impl BrokerConfig {
+    /// The relay must be answered while it still holds its claim; publishing, before it waits, takes its time too.
+    pub(super) fn check(&self, environment: &mut Environment) {
+        let claim = SessionLimits::WORKER.idle_in_transaction;
+        let longest = claim.saturating_sub(CALL_TIMEOUT);
+        if self.confirm_timeout >= longest {
+            environment.fault::<()>(format!(
+                "AMQP_CONFIRM_TIMEOUT must be shorter than {longest:?}: PostgreSQL takes a claim away after {claim:?}"
+            ));
+        }
+    }
 }
 
 /// The nodes of one broker, in the order in which they are tried; at least one.

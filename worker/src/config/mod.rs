@@ -18,11 +18,8 @@ use shared::{
     config::{ConfigError, DatabaseConfig, DatabaseSection, Environment, Stage, SweepSection, UsherSection},
     passwords::config::{PasswordConfig, PasswordSection},
     redis::RedisSection,
-    store::SessionLimits,
     telemetry::{LogSection, TelemetryConfig},
 };
-
-use crate::broker::connection::CALL_TIMEOUT;
 
 use self::{
     breaker::{BreakerConfig, BreakerSection},
@@ -104,6 +101,7 @@ impl WorkerConfig {
     /// Each time must outlast the one before it, or a slow step would be cut off in a place where nobody knows its end.
     fn check(&self, environment: &mut Environment) {
         self.mail.check(self.keycloak.timeout, environment);
+        self.broker.check(environment);
         let chain = [
             ("MAIL_DEADLINE", self.mail.deadline),
             ("WORKER_DRAIN_TIMEOUT", self.process.drain_timeout),
@@ -125,14 +123,6 @@ impl WorkerConfig {
         }
         if self.keycloak.timeout > self.keycloak.deadline {
             environment.fault::<()>("KEYCLOAK_DEADLINE must not be shorter than KEYCLOAK_TIMEOUT");
-        }
-        let claim = SessionLimits::WORKER.idle_in_transaction;
-        // Publishing takes its time too.
-        let longest = claim.saturating_sub(CALL_TIMEOUT);
-        if self.broker.confirm_timeout >= longest {
-            environment.fault::<()>(format!(
-                "AMQP_CONFIRM_TIMEOUT must be shorter than {longest:?}: PostgreSQL takes a claim away after {claim:?}"
-            ));
         }
     }
 }
