@@ -55,7 +55,7 @@ async fn measure_api(
     measured.idle.push(api.memory()?);
     let spent = api.cpu()?;
     closed::registrations(api.address, CONNECTIONS, plan).await?;
-    let registered: i64 = sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(&database.pool).await?;
+    let registered = database.registered().await?;
     measured.cpu.push((api.cpu()? - spent) * 1e6 / registered as f64);
     measured.loaded.push(api.peak_memory()?);
     api.stop().await

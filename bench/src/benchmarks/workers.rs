@@ -37,38 +37,30 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
         one(ground, &database, &vhost, &stub, workers, USERS * workers / plan.share.min(3)).await
     });
     let samples = samples.await?;
-    let lines = linear(&samples);
     vhost.remove().await?;
     database.remove().await?;
-    Ok(WORKERS
-        .into_iter()
-        .zip(&samples)
-        .zip(&lines)
-        .flat_map(|((workers, sample), linear)| rows_of(workers, sample, linear))
-        .collect())
+    Ok(WORKERS.into_iter().enumerate().flat_map(|(n, workers)| rows_of(workers, &samples[..=n])).collect())
 }
 
-/// As many times what one does. But where the processors are full, no more than they could do if each user cost as
-/// little as it did with so many workers or fewer: what more workers waste among themselves is not forgiven.
-fn linear(samples: &[[Sample; 2]]) -> Vec<Sample> {
-    let [alone, _] = &samples[0];
-    let mut most = alone.times(0.0);
-    WORKERS
-        .into_iter()
-        .zip(samples)
-        .map(|(workers, [rate, busy])| {
-            most = most.with(&rate.with(busy, |rate, busy| rate * FULL / busy), f64::max);
-            alone.times(workers as f64).with(&most, f64::min)
-        })
-        .collect()
-}
-
-fn rows_of(workers: usize, [rate, busy]: &[Sample; 2], linear: &Sample) -> [Row; 2] {
+/// The last of `so_far` is of so many workers, the first of one.
+fn rows_of(workers: usize, so_far: &[[Sample; 2]]) -> [Row; 2] {
+    let [rate, busy] = &so_far[so_far.len() - 1];
     let goal = if workers == 1 { Goal::Nothing } else { Goal::RatioAtLeast(0.9) };
     let name = format!("{workers} worker{}", if workers > 1 { "s" } else { "" });
     let busy = Row::new(NAME, format!("{name}, processors busy"), &busy.times(100.0), "%");
     let rate = Row::new(NAME, name, rate, "/s");
-    [rate.in_turns_with("linear until the processors are full", linear).goal(goal), busy]
+    [rate.in_turns_with("linear until the processors are full", &linear(workers, so_far)).goal(goal), busy]
+}
+
+/// As many times what one does. But where the processors are full, no more than they could do if each user cost as
+/// little as it did with so many workers or fewer: what more workers waste among themselves is not forgiven.
+fn linear(workers: usize, so_far: &[[Sample; 2]]) -> Sample {
+    let [alone, _] = &so_far[0];
+    let most = so_far.iter().fold(alone.times(0.0), |most, [rate, busy]| {
+        let when_full = rate.with(busy, |rate, busy| rate * FULL / busy);
+        most.with(&when_full, f64::max)
+    });
+    alone.times(workers as f64).with(&most, f64::min)
 }
 
 /// Users per second, and how much of the machine was busy.

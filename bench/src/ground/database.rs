@@ -1,18 +1,11 @@
 //! A database of the run's own, on the server of the stack.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 use shared::store;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, postgres::PgPoolOptions};
-use tokio::time::{Instant, sleep};
 use url::Url;
 
 use super::NAME;
-
-/// A session ends a little after its process.
-const LEFT_WITHIN: Duration = Duration::from_secs(3);
-const POLL: Duration = Duration::from_millis(20);
 
 pub(crate) struct Database {
     pub(crate) url: String,
@@ -32,8 +25,10 @@ impl Database {
         let mut connection = PgConnection::connect(&server).await.context("PostgreSQL is not there")?;
         let fsync: String = sqlx::query_scalar("SHOW fsync").fetch_one(&mut connection).await?;
         ensure!(fsync == "on", "PostgreSQL runs with fsync={fsync}: what it measures would be worth nothing");
-        left(&mut connection, name).await?;
-        connection.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))).await?;
+        // Not by force. PostgreSQL waits five seconds for others to leave, and refuses while somebody stays: a run beside
+        // this one, or a worker that a killed one left, which would join in.
+        let dropped = connection.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}"))).await;
+        dropped.with_context(|| format!("cannot drop the database {name}, which was left by another run"))?;
         connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
         let pool = PgPoolOptions::new().max_connections(20).test_before_acquire(false).connect(&url).await?;
         store::migrate(&pool).await?;
@@ -47,29 +42,15 @@ impl Database {
         Ok(())
     }
 
+    pub(crate) async fn registered(&self) -> Result<i64> {
+        Ok(sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(&self.pool).await?)
+    }
+
     pub(crate) async fn remove(self) -> Result<()> {
         self.pool.close().await;
         let mut connection = PgConnection::connect(&self.server).await?;
         connection.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name))).await?;
         Ok(())
-    }
-}
-
-/// Nobody else may be there: not a run beside this one, and no worker that a killed one left, which would join in.
-async fn left(connection: &mut PgConnection, name: &str) -> Result<()> {
-    let began = Instant::now();
-    loop {
-        let sessions: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'",
-        )
-        .bind(name)
-        .fetch_one(&mut *connection)
-        .await?;
-        if sessions == 0 {
-            return Ok(());
-        }
-        ensure!(began.elapsed() < LEFT_WITHIN, "another run, or what a killed one left, uses the database {name}");
-        sleep(POLL).await;
     }
 }
 

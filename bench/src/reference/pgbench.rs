@@ -8,7 +8,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use sqlx::PgPool;
 use tokio::{
     process::Command,
     time::{Instant, sleep},
@@ -59,27 +58,23 @@ pub(crate) async fn registrations(ground: &Ground, database: &Database, connecti
         .kill_on_drop(true)
         .spawn()
         .context("cannot run pgbench")?;
-    while registered(&database.pool).await? == 0 {
+    while database.registered().await? == 0 {
         ensure!(pgbench.try_wait()?.is_none(), "pgbench failed; see .dev/bench/log");
         sleep(POLL).await;
     }
-    let rate = rate(&database.pool, plan).await?;
+    let rate = rate(database, plan).await?;
     ensure!(pgbench.try_wait()?.is_none(), "pgbench failed; see .dev/bench/log");
     pgbench.kill().await?;
     Ok(rate)
 }
 
 /// Over the same part of the time as ours. Its own word would include the warm-up.
-async fn rate(pool: &PgPool, plan: Plan) -> Result<f64> {
+async fn rate(database: &Database, plan: Plan) -> Result<f64> {
     sleep(plan.warm_up).await;
-    let (from, before) = (Instant::now(), registered(pool).await?);
+    let (from, before) = (Instant::now(), database.registered().await?);
     sleep(plan.length).await;
-    let (took, after) = (from.elapsed(), registered(pool).await?);
+    let (took, after) = (from.elapsed(), database.registered().await?);
     Ok((after - before) as f64 / took.as_secs_f64())
-}
-
-async fn registered(pool: &PgPool) -> Result<i64> {
-    Ok(sqlx::query_scalar("SELECT count(*) FROM users").fetch_one(pool).await?)
 }
 
 /// The statement as it stands in the store, so that it is never another one.

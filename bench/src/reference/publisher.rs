@@ -72,7 +72,7 @@ pub(crate) async fn publish(connection: &Connection, messages: &[Message]) -> Re
         }
         unconfirmed.push_back(send(&channel, message).await?);
     }
-    while let Some(oldest) = unconfirmed.pop_front() {
+    for oldest in unconfirmed {
         confirmed(oldest).await?;
     }
     let took = began.elapsed();
