@@ -91,7 +91,7 @@ pub enum BuildError {
     #[error("could not set up the HTTP client for Keycloak")]
     Keycloak(#[from] reqwest::Error),
     #[error("could not listen for signals")]
-    Signals(#[from] std::io::Error),
+    Signals(#[source] std::io::Error),
 }
 
 impl App {
@@ -202,7 +202,7 @@ async fn is_durable(pool: &PgPool) -> Result<bool, StoreError> {
 pub async fn serve(config: ApiConfig) -> Result<ExitCode, BuildError> {
     let drain = config.server.drain_timeout;
     let app = App::build(config).await?;
-    let (lifecycle, signals) = (Lifecycle::default(), Signals::listen()?);
+    let (lifecycle, signals) = (Lifecycle::default(), Signals::listen().map_err(BuildError::Signals)?);
     tracing::info!(listen = %app.local_addr(), ops = %app.ops_addr(), "accepting registrations");
     app.spawn(&lifecycle);
     Ok(lifecycle.run(signals, drain).await)

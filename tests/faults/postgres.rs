@@ -37,9 +37,9 @@ async fn ends_under_load(end: impl AsyncFnOnce(&mut OwnPostgres)) {
     let fault = async {
         eventually("somebody is registered", PATIENCE, async || count(&system, "true").await > 0).await;
         end(&mut postgres).await;
-        until_ready_is(503, &ops).await;
+        readiness::until_status(ops.address(), 503, PATIENCE).await;
         postgres.start_again().await;
-        until_ready_is(200, &ops).await;
+        readiness::until_status(ops.address(), 200, PATIENCE).await;
     };
     tokio::join!(people, fault);
 
@@ -48,11 +48,6 @@ async fn ends_under_load(end: impl AsyncFnOnce(&mut OwnPostgres)) {
     let report = witness.all_is_well(Beyond::Fake(&keycloak)).await;
     assert_eq!((report.acknowledged, report.provisioned), (24, 24), "{report}");
     system.stop().await;
-}
-
-/// What the operator's load balancer sees.
-async fn until_ready_is(status: u16, ops: &ReservedPort) {
-    readiness::until_status(ops.address(), status, PATIENCE).await;
 }
 
 #[tokio::test]
