@@ -42,11 +42,11 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
         };
         anyhow::Ok([count as f64 / took.as_secs_f64()])
     };
-    // Each turn takes ten seconds, so two of them do, and a tenth of one before them.
+    // Not a whole turn, which takes five to ten seconds.
     for side in SIDES {
         turn(side, backlog / 10).await?;
     }
-    let plan = Plan { rounds: plan.rounds.min(2), first_pass: false, ..plan };
+    let plan = Plan { first_pass: false, ..plan };
     let samples = interleave(plan, &SIDES, async |side| turn(side, backlog).await).await?;
     relay.stop().await?;
     vhost.remove().await?;

@@ -25,8 +25,8 @@ use crate::{
 const NAME: &str = "provision";
 const USERS: usize = 240;
 const AT_ONCE: usize = 16;
-/// Keycloak compiles itself while it works. After these the slowest part is over; it gets faster for thousands more.
-const WARM_UP: usize = 1_500;
+/// By then Keycloak has compiled what it needs for a user.
+const WARM_UP: usize = 500;
 const PATIENCE: Duration = Duration::from_mins(2);
 const SIDES: [Side; 3] = [Side::Worker, Side::Direct, Side::OwnMails];
 
