@@ -15,6 +15,8 @@ pub(crate) struct Row {
     pub(crate) beside: &'static str,
     pub(crate) unit: &'static str,
     pub(crate) goal: Goal,
+    /// Whether it is a step after that of the row before it, which a chart begins where the other ends.
+    pub(crate) continues: bool,
 }
 
 /// What is asked of a row.
@@ -34,7 +36,8 @@ pub(crate) enum Goal {
 impl Row {
     pub(crate) fn new(benchmark: &'static str, line: impl Into<String>, ours: &Sample, unit: &'static str) -> Self {
         let (line, ours) = (line.into(), ours.clone());
-        Self { benchmark, line, ours, reference: None, in_turns: false, beside: "", unit, goal: Goal::Nothing }
+        let (in_turns, goal, continues) = (false, Goal::Nothing, false);
+        Self { benchmark, line, ours, reference: None, in_turns, beside: "", unit, goal, continues }
     }
 
     pub(crate) fn beside(mut self, what: &'static str, reference: &Sample) -> Self {
@@ -70,17 +73,22 @@ impl Row {
         Some(self.ours.median() / reference.median())
     }
 
-    /// `None` when nothing is asked.
-    pub(crate) fn met(&self) -> Option<bool> {
+    /// How far it is beyond its goal: 1 is what was asked, more is better. `None` when nothing is.
+    pub(crate) fn reached(&self) -> Option<f64> {
         let (ours, reference) = (self.ours.median(), self.reference.as_ref().map(Sample::median));
         match self.goal {
-            Goal::RatioAtLeast(least) => self.ratio().map(|ratio| ratio >= least),
-            Goal::RatioAtMost(most) => self.ratio().map(|ratio| ratio <= most),
-            Goal::AtMost(most) => Some(ours <= most),
-            Goal::AtMostAndFlat(most, flat) => self.ratio().map(|ratio| ours <= most && ratio <= flat),
-            Goal::AtMostBeyond(more) => reference.map(|reference| ours <= reference + more),
+            Goal::RatioAtLeast(least) => self.ratio().map(|ratio| ratio / least),
+            Goal::RatioAtMost(most) => self.ratio().map(|ratio| most / ratio),
+            Goal::AtMost(most) => Some(most / ours),
+            Goal::AtMostAndFlat(most, flat) => self.ratio().map(|ratio| (most / ours).min(flat / ratio)),
+            Goal::AtMostBeyond(more) => reference.map(|reference| (reference + more) / ours),
             Goal::Nothing => None,
         }
+    }
+
+    /// `None` when nothing is asked.
+    pub(crate) fn met(&self) -> Option<bool> {
+        self.reached().map(|part| part >= 1.0)
     }
 
     pub(crate) fn goal_text(&self) -> String {
@@ -139,11 +147,5 @@ mod tests {
         let mut row = pass([10.0, 60.0], [40.0, 60.0]);
         row.continued_by(&pass([50.0, 10.0], [200.0, 40.0]));
         assert_eq!((row.ours.median(), row.ratio()), (30.0, Some(0.25)));
-    }
-
-    #[test]
-    fn turns_are_compared_one_by_one() {
-        let row = Row::new("register", "16", &Sample::of([10.0, 60.0, 50.0]), "/s");
-        assert_eq!(row.in_turns_with("bare", &Sample::of([40.0, 60.0, 200.0])).ratio(), Some(0.25));
     }
 }

@@ -107,13 +107,14 @@ impl Measured {
         let (ours, direct) = (Sample::of(self.ours), Sample::of(self.direct));
         let row = |name, part| {
             let (ours, direct) = (Sample::of([ours.quantile(part)]), Sample::of([direct.quantile(part)]));
-            Row::new(NAME, name, &ours, "ms").beside("the calls alone", &direct)
+            Row::new(NAME, name, &ours, "ms").in_turns_with("the calls alone", &direct)
         };
         let mut rows = vec![row("p50", 0.5).goal(Goal::AtMostBeyond(10.0)), row("p99", 0.99)];
         let [account, mail] = self.calls.map(Sample::of);
         let calls = [None, None, Some(account), None, Some(mail)];
         for ((name, times), call) in STEPS.into_iter().zip(self.steps).zip(calls) {
-            let step = Row::new(NAME, name, &Sample::of(times), "ms");
+            let mut step = Row::new(NAME, name, &Sample::of(times), "ms");
+            step.continues = name != STEPS[0];
             rows.push(if let Some(call) = call { step.beside("the call alone", &call) } else { step });
         }
         rows

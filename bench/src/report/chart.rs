@@ -10,9 +10,10 @@ use crate::row::{Goal, Row};
 
 const WIDTH: f64 = 900.0;
 const LEFT: f64 = 330.0;
-/// Where the goals begin, whose names are longer.
-const GOALS: f64 = 440.0;
-const RIGHT: f64 = WIDTH - 130.0;
+/// Where the longest bar ends, with what stands behind it.
+const RIGHT: f64 = WIDTH - 280.0;
+/// The same of the goals, whose names are longer and their values short.
+const GOALS: (f64, f64) = (440.0, WIDTH - 130.0);
 const TOP: f64 = 60.0;
 const BAR: f64 = 15.0;
 const GAP: f64 = 10.0;
@@ -40,20 +41,22 @@ pub(super) fn all(began: DateTime<Utc>, rows: &[Row]) -> Vec<(String, String)> {
     names(rows).into_iter().map(draw).collect()
 }
 
-/// Two bars for each row. Rows of one unit share a scale.
+/// Two bars for each row. Rows of one unit share a scale, and steps stand one after the other.
 fn benchmark(date: &str, name: &str, rows: &[&Row]) -> String {
-    let (mut svg, mut y) = (Svg::default(), TOP);
+    let (mut svg, mut y, mut ended) = (Svg::default(), TOP, LEFT);
     svg.title(&format!("{name}, {date}"));
     for row in rows {
         let reference = row.reference.as_ref().map(crate::rounds::Sample::median);
         let highest = rows.iter().filter(|it| it.unit == row.unit).map(|it| highest(it)).fold(0.0, f64::max);
         let scale = (RIGHT - LEFT) / highest.max(f64::MIN_POSITIVE);
+        let began = if row.continues { ended } else { LEFT };
+        ended = began + row.ours.median() * scale;
         svg.text((LEFT - 8.0, y + 12.0), Anchor::End, &row.line);
         let bars = [Some((row.ours.median(), OURS, "")), reference.map(|value| (value, REFERENCE, row.beside))];
         for (value, colour, what) in bars.into_iter().flatten() {
-            svg.bar((LEFT, y), value * scale, BAR, colour);
+            svg.bar((began, y), value * scale, BAR, colour);
             let text = format!("{} {} {what}", short(value), row.unit);
-            svg.text((LEFT + value * scale + 6.0, y + 12.0), Anchor::Start, text.trim());
+            svg.text((began + value * scale + 6.0, y + 12.0), Anchor::Start, text.trim());
             y += BAR;
         }
         y += GAP;
@@ -67,39 +70,29 @@ fn highest(row: &Row) -> f64 {
 
 /// How far each row with a goal is beyond it: 1 is what was asked, more is better.
 fn goals(date: &str, rows: &[Row]) -> String {
-    let reached: Vec<(&Row, f64)> = rows.iter().filter_map(|row| Some((row, reached(row)?))).collect();
+    let reached: Vec<(&Row, f64)> = rows.iter().filter_map(|row| Some((row, row.reached()?))).collect();
     let (mut svg, mut y) = (Svg::default(), TOP);
     svg.title(&format!("Goals, {date}: 1 is what was asked, more is better"));
     let most = reached.iter().map(|(_, part)| part.min(LONGEST)).fold(1.2, f64::max);
-    let scale = (RIGHT - GOALS) / most;
+    let (left, right) = GOALS;
+    let scale = (right - left) / most;
     for (row, part) in &reached {
         let colour = if row.met() == Some(true) { MET } else { MISSED };
-        svg.text((GOALS - 8.0, y + 12.0), Anchor::End, &name_of(row));
-        svg.bar((GOALS, y), part.min(LONGEST) * scale, BAR, colour);
-        svg.text((GOALS + part.min(LONGEST) * scale + 6.0, y + 12.0), Anchor::Start, &format!("{part:.2}"));
+        svg.text((left - 8.0, y + 12.0), Anchor::End, &name_of(row));
+        svg.bar((left, y), part.min(LONGEST) * scale, BAR, colour);
+        svg.text((left + part.min(LONGEST) * scale + 6.0, y + 12.0), Anchor::Start, &format!("{part:.2}"));
         y += BAR + GAP / 2.0;
     }
-    svg.line((GOALS + scale, TOP - 6.0), (GOALS + scale, y));
+    svg.line((left + scale, TOP - 6.0), (left + scale, y));
     svg.finish(WIDTH, y + GAP)
 }
 
-/// With what it is beside, where there is such: a line may be beside several.
+/// With what it is beside, where the goal asks for that: a line may be beside several.
 fn name_of(row: &Row) -> String {
-    let beside = if row.beside.is_empty() { String::new() } else { format!(" / {}", row.beside) };
+    let alone = row.beside.is_empty() || matches!(row.goal, Goal::AtMost(_));
+    let beside = if alone { String::new() } else { format!(" / {}", row.beside) };
     format!("{}: {}{beside}", row.benchmark, row.line)
 }
 
 /// A goal that is far exceeded must not make the others small.
 const LONGEST: f64 = 3.0;
-
-fn reached(row: &Row) -> Option<f64> {
-    let ours = row.ours.median();
-    match row.goal {
-        Goal::RatioAtLeast(least) => row.ratio().map(|ratio| ratio / least),
-        Goal::RatioAtMost(most) => row.ratio().map(|ratio| most / ratio),
-        Goal::AtMost(most) => Some(most / ours),
-        Goal::AtMostAndFlat(most, flat) => row.ratio().map(|ratio| (most / ours).min(flat / ratio)),
-        Goal::AtMostBeyond(more) => row.reference.as_ref().map(|reference| (reference.median() + more) / ours),
-        Goal::Nothing => None,
-    }
-}
