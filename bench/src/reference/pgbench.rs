@@ -24,18 +24,22 @@ const STORE: &str = include_str!("../../../shared/src/store/registrations/mod.rs
 const LONGEST: &str = "120";
 const POLL: Duration = Duration::from_millis(5);
 
-/// What stands for each parameter; the last one first, because `$1` is also the beginning of `$15`.
+/// Drawn by `pgbench`. Names come in no order, as ours do.
+const DRAWN: &str = "\\set name random(0, 9000000000000000000)\n\\set id random(0, 9000000000000000000)\n";
+
+/// What stands for each parameter, as long as what the api inserts; ids come in the order of time, as its own do.
 const VALUES: [&str; 15] = [
-    "gen_random_uuid()",
-    "replace(gen_random_uuid()::text, '-', '')",
-    "gen_random_uuid()::text || '@example.org'",
+    "(lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1e6)::bigint), 16, '0')
+      || lpad(to_hex(:id::bigint), 16, '0'))::uuid",
+    "'p' || lpad(to_hex(:name::bigint), 16, '0')",
+    "'p' || lpad(to_hex(:name::bigint), 16, '0') || '@example.org'",
     "'Ada'",
     "'Lovelace'",
     "15",
     "gen_random_uuid()",
     "'user.created'",
     "jsonb_build_object('version', 1, 'userId', id)",
-    "'{}'::jsonb",
+    "'{\"traceparent\":\"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\"}'::jsonb",
     "NULL",
     "NULL::bytea",
     "0",
@@ -46,7 +50,7 @@ const VALUES: [&str; 15] = [
 /// Registrations per second.
 pub(crate) async fn registrations(ground: &Ground, database: &Database, connections: usize, plan: Plan) -> Result<f64> {
     let script = ground.logs()?.join("register.sql");
-    fs::write(&script, statement()? + ";\n")?;
+    fs::write(&script, format!("{DRAWN}{};\n", statement()?))?;
     let log = File::create(ground.logs()?.join("pgbench.log"))?;
     let mut pgbench = Command::new(program())
         .args(["--no-vacuum", "--protocol=prepared", "--jobs=2", "--file"])
@@ -83,6 +87,7 @@ fn statement() -> Result<String> {
     let statement = texts.into_iter().find(|text| text.contains("INSERT INTO users")).context("no statement")?;
     let has = |number: usize| statement.contains(&format!("${number}"));
     ensure!(has(VALUES.len()) && !has(VALUES.len() + 1), "the statement has other parameters now: {statement}");
+    // The last one first, because `$1` is also the beginning of `$15`.
     let parameters = (1..=VALUES.len()).rev();
     let bound = parameters.fold(statement.to_owned(), |text, n| text.replace(&format!("${n}"), VALUES[n - 1]));
     Ok(bound.trim().to_owned())
