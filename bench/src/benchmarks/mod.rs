@@ -30,14 +30,6 @@ use crate::{
 /// Spread over a whole run, because moods of the machine last for minutes.
 const PASSES: usize = 3;
 
-/// In which passes something is measured.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum When {
-    /// In each: what is compared by its rate, and what is quick.
-    Each,
-    Only(usize),
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Benchmark {
     Register,
@@ -52,11 +44,12 @@ pub(crate) enum Benchmark {
 }
 
 impl Benchmark {
-    fn when(self) -> When {
+    /// In each pass what is compared by its rate, and what is quick.
+    fn is_in(self, pass: usize) -> bool {
         match self {
-            Self::Register | Self::Drain | Self::Provision | Self::Journey | Self::Workers => When::Each,
-            Self::RegisterLatency | Self::Scale => When::Only(0),
-            Self::Deliver | Self::Footprint => When::Only(1),
+            Self::Register | Self::Drain | Self::Provision | Self::Journey | Self::Workers => true,
+            Self::RegisterLatency | Self::Scale => pass == 0,
+            Self::Deliver | Self::Footprint => pass == 1,
         }
     }
 }
@@ -89,7 +82,7 @@ async fn all_passes(
 ) -> Result<()> {
     for pass in 0..PASSES {
         for (benchmark, rows) in &mut *measured {
-            if [When::Each, When::Only(pass)].contains(&benchmark.when()) {
+            if benchmark.is_in(pass) {
                 eprintln!(
                     "measuring {benchmark}, pass {} of {PASSES} ({} s so far)",
                     pass + 1,

@@ -45,11 +45,14 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
 /// The last of `so_far` is of so many workers, the first of one.
 fn rows_of(workers: usize, so_far: &[[Sample; 2]]) -> [Row; 2] {
     let [rate, busy] = &so_far[so_far.len() - 1];
-    let goal = if workers == 1 { Goal::Nothing } else { Goal::RatioAtLeast(0.9) };
     let name = format!("{workers} worker{}", if workers > 1 { "s" } else { "" });
     let busy = Row::new(NAME, format!("{name}, processors busy"), &busy.times(100.0), "%");
     let rate = Row::new(NAME, name, rate, "/s");
-    [rate.in_turns_with("linear until the processors are full", &linear(workers, so_far)).goal(goal), busy]
+    if workers == 1 {
+        return [rate, busy];
+    }
+    let rate = rate.in_turns_with("linear until the processors are full", &linear(workers, so_far));
+    [rate.goal(Goal::RatioAtLeast(0.9)), busy]
 }
 
 /// As many times what one does. But where the processors are full, no more than they could do if each user cost as

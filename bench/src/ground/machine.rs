@@ -22,7 +22,7 @@ pub(crate) async fn describe(ground: &Ground) -> Result<Vec<String>> {
         format!("{cores} × {}, {memory} of memory", field("/proc/cpuinfo", "model name").unwrap_or_default()),
         format!("load average when it began: {}", load()),
         format!("PostgreSQL {postgres}, fsync on; durable settings of the development stack"),
-        format!("RabbitMQ {rabbitmq}, Keycloak {keycloak}"),
+        format!("RabbitMQ {rabbitmq}; Keycloak {keycloak}, as the stack runs it: without Java's second compiler"),
         format!("Usher {}, {BUILD}", commit(ground).unwrap_or_else(|| "of an unknown commit".to_owned())),
     ])
 }
