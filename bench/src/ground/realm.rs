@@ -73,10 +73,15 @@ impl Realm {
             ("username", &self.username),
             ("password", &self.password),
         ];
-        let url = format!("{}/realms/master/protocol/openid-connect/token", self.url);
-        let answer = http.post(url).form(&form).send().await.context("Keycloak is not there")?;
-        Ok(answer.error_for_status()?.json::<Token>().await?.access_token)
+        token(http, &self.url, "master", &form).await
     }
+}
+
+/// Of the realm, for whoever `form` says. `url` is Keycloak's, without a slash at its end.
+pub(crate) async fn token(http: &Client, url: &str, realm: &str, form: &[(&str, &str)]) -> Result<String> {
+    let url = format!("{url}/realms/{realm}/protocol/openid-connect/token");
+    let answer = http.post(url).form(form).send().await.context("Keycloak is not there")?;
+    Ok(answer.error_for_status()?.json::<Token>().await?.access_token)
 }
 
 /// Of Keycloak, as it tells its administrator.

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use reqwest::{Client, header::LOCATION};
-use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
 use worker::keycloak::unset_password;
 
-use crate::ground::{Settings, realm::REDIRECT};
+use crate::ground::{
+    Settings,
+    realm::{self, REDIRECT},
+};
 
 #[derive(Clone)]
 pub(crate) struct Direct {
@@ -17,11 +19,6 @@ pub(crate) struct Direct {
     admin: String,
     token: String,
     client_id: String,
-}
-
-#[derive(Deserialize)]
-struct Token {
-    access_token: String,
 }
 
 impl Direct {
@@ -33,10 +30,9 @@ impl Direct {
             ("client_id", &settings.keycloak_admin_client_id),
             ("client_secret", &settings.keycloak_admin_client_secret),
         ];
-        let token_url = format!("{url}/realms/{realm}/protocol/openid-connect/token");
-        let token: Token = http.post(token_url).form(&form).send().await?.error_for_status()?.json().await?;
+        let token = realm::token(&http, url, realm, &form).await?;
         let (admin, client_id) = (format!("{url}/admin/realms/{realm}"), settings.keycloak_client_id.clone());
-        Ok(Self { http, admin, token: token.access_token, client_id })
+        Ok(Self { http, admin, token, client_id })
     }
 
     /// Creates the account and has the set-up mail sent. Says how long each took.
