@@ -9,7 +9,7 @@ use shared::{
     domain::user::UserId,
     store::{outbox, provisioning, registrations},
 };
-use sqlx::{Executor as _, PgPool, postgres::PgPoolOptions};
+use sqlx::{Executor as _, PgPool};
 use tokio::time::Instant;
 
 use crate::{
@@ -45,12 +45,12 @@ pub(crate) async fn measure(ground: &Ground, plan: Plan) -> Result<Vec<Row>> {
     for size in SIZES.into_iter().chain(plan.full.then_some(WITH_FULL)) {
         let size = if size > SIZES[0] { size / i64::try_from(plan.share)? } else { size };
         fill(pool, size).await?;
-        let measured = at_this_size(&database).await?;
+        let measured = at_this_size(pool).await?;
         rows.extend(rows_of(size, &measured, first.as_ref()));
         first.get_or_insert(measured);
     }
     let first = first.context("no size")?;
-    let dead = past_dead_rows(&database, DEAD / i64::try_from(plan.share)?).await?;
+    let dead = past_dead_rows(pool, DEAD / i64::try_from(plan.share)?).await?;
     let line = "relay's claim past dead rows under a snapshot";
     rows.push(Row::new(NAME, line, &dead, "ms").beside("at 1000 users", &first.relay).goal(FLAT));
     database.remove().await?;
@@ -105,8 +105,7 @@ async fn fill(pool: &PgPool, size: i64) -> Result<()> {
     Ok(())
 }
 
-async fn at_this_size(database: &Database) -> Result<Measured> {
-    let pool = &database.pool;
+async fn at_this_size(pool: &PgPool) -> Result<Measured> {
     let people = overdue(pool).await?;
     let look = times(TIMES, async |_| provisioning::due(pool, DUE, true).await.map(drop)).await?;
     let claim = times(TIMES, async |n| provisioning::claim(pool, people[n], LEASE, true).await.map(drop)).await?;
@@ -115,7 +114,7 @@ async fn at_this_size(database: &Database) -> Result<Measured> {
         anyhow::Ok(())
     });
     let register = register.await?;
-    let relay = relay_claims(database, 0).await?;
+    let relay = relay_claims(pool, 0).await?;
     sqlx::query("DELETE FROM users WHERE synced_at IS NULL").execute(pool).await?;
     pool.execute("TRUNCATE outbox").await?;
     Ok(Measured { relay, look, claim, register })
@@ -135,16 +134,13 @@ async fn overdue(pool: &PgPool) -> Result<Vec<UserId>> {
     Ok(ids.into_iter().map(UserId::from).collect())
 }
 
-/// Claims that are not kept, so that each finds the same as the one before.
-async fn relay_claims(database: &Database, low: i64) -> Result<Sample> {
-    write_events(&database.pool, EVENTS).await?;
-    // One connection: whoever gets it after a claim knows that the claim is rolled back.
-    let one = PgPoolOptions::new().max_connections(1).test_before_acquire(false).connect(&database.url).await?;
+/// Claims that are let go of, so that each finds the same as the one before.
+async fn relay_claims(pool: &PgPool, low: i64) -> Result<Sample> {
+    write_events(pool, EVENTS).await?;
     let mut times = Vec::with_capacity(TIMES);
     for n in 0..2 * TIMES {
-        drop(one.acquire().await?);
         let asked = Instant::now();
-        let claim = outbox::claim(&one, EVENTS, low).await?;
+        let claim = outbox::claim(pool, EVENTS, low).await?;
         times.extend((n >= TIMES).then_some(asked.elapsed().as_secs_f64() * 1e3));
         ensure!(i64::try_from(claim.events.len())? == EVENTS, "a claim took {} events", claim.events.len());
         claim.let_go().await?;
@@ -153,14 +149,13 @@ async fn relay_claims(database: &Database, low: i64) -> Result<Sample> {
 }
 
 /// With the low mark that a relay has which published them half a minute ago.
-async fn past_dead_rows(database: &Database, dead: i64) -> Result<Sample> {
-    let pool = &database.pool;
+async fn past_dead_rows(pool: &PgPool, dead: i64) -> Result<Sample> {
     let mut long = pool.begin().await?;
     (&mut *long).execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM outbox").await?;
     write_events(pool, dead).await?;
     let low: i64 = sqlx::query_scalar("SELECT max(id) FROM outbox").fetch_one(pool).await?;
     pool.execute("DELETE FROM outbox").await?;
-    let sample = relay_claims(database, low).await?;
+    let sample = relay_claims(pool, low).await?;
     long.rollback().await?;
     Ok(sample)
 }
