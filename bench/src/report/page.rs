@@ -10,8 +10,8 @@ pub(super) fn write(began: DateTime<Utc>, facts: &[String], rows: &[Row]) -> Str
     let charts: Vec<String> = chart::names(rows).iter().map(|name| format!("![{name}]({name}.svg)\n")).collect();
     format!(
         "# Measured on {}\n\nWritten by `cargo dev bench`. Medians of the rounds (in `scale` and by the steps of \
-         `journey` of single ones); ± is half of what lies between the quartiles. Of what took turns, the ratio is the median of each turn's, not that of the \
-         medians.\n\n- {facts}\n\n{}\n{}",
+         `journey` of single ones); ± is half of what lies between the quartiles. Of what took turns, the ratio is the \
+         median of each turn's, not that of the medians.\n\n- {facts}\n\n{}\n{}",
         began.format("%Y-%m-%d %H:%M UTC"),
         table::markdown(rows),
         charts.join("\n"),
