@@ -148,4 +148,10 @@ mod tests {
         row.continued_by(&pass([50.0, 10.0], [200.0, 40.0]));
         assert_eq!((row.ours.median(), row.ratio()), (30.0, Some(0.25)));
     }
+
+    #[test]
+    fn turns_are_compared_one_by_one() {
+        let row = Row::new("register", "16", &Sample::of([10.0, 60.0, 50.0]), "/s");
+        assert_eq!(row.in_turns_with("bare", &Sample::of([40.0, 60.0, 200.0])).ratio(), Some(0.25));
+    }
 }
