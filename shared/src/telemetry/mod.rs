@@ -5,22 +5,28 @@
 
 pub mod sampling;
 
+mod fields;
 mod line;
 
-use std::{error::Error, fs, io::IsTerminal as _, path::PathBuf};
+use std::{
+    error::Error,
+    fs,
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+};
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use serde::Deserialize;
 use tracing::{Level, Metadata};
 use tracing_appender::{
-    non_blocking::WorkerGuard,
+    non_blocking::{NonBlocking, WorkerGuard},
     rolling::{InitError, RollingFileAppender, Rotation},
 };
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::{FilterExt as _, LevelFilter, filter_fn},
-    fmt::{self, format::JsonFields},
+    fmt::{self, writer::MakeWriterExt as _},
     layer::SubscriberExt as _,
     registry::LookupSpan,
     util::SubscriberInitExt as _,
@@ -28,6 +34,7 @@ use tracing_subscriber::{
 use url::Url;
 
 use self::{
+    fields::Fields,
     line::Line,
     sampling::{Sampling, TracesSection},
 };
@@ -131,7 +138,7 @@ impl LogSection {
         let endpoint: Option<Option<Url>> = environment.if_set("OTEL_EXPORTER_OTLP_ENDPOINT", otel.otlp_endpoint);
         let sampling = TracesSection::read(environment);
         let told = RustSection::read(environment);
-        let by_terminal = if std::io::stdout().is_terminal() { LogFormat::Pretty } else { LogFormat::Json };
+        let by_terminal = if io::stdout().is_terminal() { LogFormat::Pretty } else { LogFormat::Json };
         let format =
             environment.or_derived("LOG_FORMAT", raw.format, by_terminal, "pretty on a terminal, json otherwise");
         let dir = environment.or("LOG_DIR", raw.dir, "logs".to_owned());
@@ -184,8 +191,7 @@ pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetr
     let traces = tracer_provider(resource.clone(), config)?;
     let metrics = metrics::start(resource, config.otlp)?;
     let (file, guard) = tracing_appender::non_blocking(log_file(config)?);
-    let to_file = json().with_writer(file);
-    let logs = to_stdout(config.format).and_then(to_file);
+    let logs = logs(config.format, file);
     let spans = tracing_opentelemetry::layer().with_tracer(traces.tracer(service));
     tracing_subscriber::registry()
         .with(filter_fn(is_fit_to_be_told))
@@ -203,8 +209,8 @@ pub fn start_beside_an_answer(config: &TelemetryConfig) -> Result<AnswerLog, Tel
     let to_file = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(file);
     // Whoever reads stderr may have gone, which nobody is to be told on stderr.
     let to_stderr = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .log_internal_errors(false);
     let told = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     let told = told.or(filter_fn(|metadata| metadata.target() == AUDIT));
@@ -254,21 +260,22 @@ fn log_file(config: &TelemetryConfig) -> Result<RollingFileAppender, TelemetryEr
     Ok(build().or_else(|_| build()).or_else(|_| build())?)
 }
 
-fn to_stdout<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+/// On stdout and in the file, where it is always JSON.
+fn logs<S>(format: LogFormat, file: NonBlocking) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
 {
     match format {
-        LogFormat::Pretty => fmt::layer().boxed(),
-        LogFormat::Json => json().boxed(),
+        LogFormat::Pretty => fmt::layer().and_then(json().with_writer(file)).boxed(),
+        LogFormat::Json => json().with_writer(io::stdout.and(file)).boxed(),
     }
 }
 
-fn json<S>() -> fmt::Layer<S, JsonFields, Line>
+fn json<S>() -> fmt::Layer<S, Fields, Line>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
 {
-    fmt::layer().fmt_fields(JsonFields::new()).event_format(Line::new())
+    fmt::layer().fmt_fields(Fields::new()).event_format(Line::new())
 }
 
 /// The whole chain of an error in one line, as it belongs into a log.
