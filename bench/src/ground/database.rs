@@ -2,7 +2,10 @@
 
 use anyhow::{Context as _, Result, ensure};
 use shared::store;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool, postgres::PgPoolOptions};
+use sqlx::{
+    AssertSqlSafe, Connection as _, Executor as _, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use url::Url;
 
 use super::NAME;
@@ -30,7 +33,8 @@ impl Database {
         let dropped = connection.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name}"))).await;
         dropped.with_context(|| format!("cannot drop the database {name}, which was left by another run"))?;
         connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
-        let pool = PgPoolOptions::new().max_connections(20).test_before_acquire(false).connect(&url).await?;
+        let options = url.parse::<PgConnectOptions>()?.options(store::PLANS);
+        let pool = PgPoolOptions::new().max_connections(20).test_before_acquire(false).connect_with(options).await?;
         store::migrate(&pool).await?;
         Ok(Self { url, pool, name: name.to_owned(), server })
     }

@@ -70,10 +70,9 @@ pub async fn delete_expired(pool: &PgPool, limit: i64) -> Result<u64, StoreError
         "delete expired idempotency keys",
         sqlx::query!(
             r#"
-        DELETE FROM idempotency_keys WHERE key_hash IN (
+        DELETE FROM idempotency_keys WHERE key_hash = ANY (ARRAY(
             SELECT key_hash FROM idempotency_keys
-             WHERE expires_at <= now() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
-        )
+             WHERE expires_at <= now() ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED))
         "#,
             limit
         )

@@ -96,11 +96,10 @@ pub async fn delete_old(pool: &PgPool, cooldown: Duration, limit: i64) -> Result
         "delete old requests for a mail",
         sqlx::query!(
             r#"
-        DELETE FROM mail_requests WHERE id IN (
+        DELETE FROM mail_requests WHERE id = ANY (ARRAY(
             SELECT id FROM mail_requests
              WHERE created_at < now() - greatest(interval '1 day', make_interval(secs => $1))
-             ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
-        )
+             ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED))
         "#,
             cooldown.as_secs_f64(),
             limit,

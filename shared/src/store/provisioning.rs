@@ -94,6 +94,7 @@ impl Fenced {
 ///
 /// `with_mail` says whether users who only wait for a mail may be claimed.
 pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) -> Result<Claim, StoreError> {
+    // CASE and not OR, by which a plan might look for the id in the index of those who are due, among all of them.
     let row = within(
         "claim a user",
         sqlx::query!(
@@ -104,7 +105,7 @@ pub async fn claim(pool: &PgPool, id: UserId, lease: Duration, with_mail: bool) 
          WHERE id = $1
            AND parked_at IS NULL
            AND (leased_until IS NULL OR leased_until < now())
-           AND (synced_at IS NULL OR (mail_wanted > mail_served AND $3))
+           AND CASE WHEN synced_at IS NULL THEN true ELSE mail_wanted > mail_served AND $3 END
            AND (next_attempt_at <= now() OR (attempts = 0 AND last_error IS NULL))
         RETURNING id, claim_no, username, email, first_name, last_name, locale, created_at, attempts, last_error,
                   keycloak_id, keycloak_realm, mail_wanted, password_state, traceparent
