@@ -101,7 +101,7 @@ async fn in_a_span(request: Request, next: Next) -> Response {
         let status = response.status();
         metrics::answered(&method, route.as_ref().map(MatchedPath::as_str), status, began.elapsed());
         let verdict = status.is_server_error().then_some("ERROR");
-        // At once: each record has the log write all fields of the span anew.
+        // At once: every layer is told of each record.
         let span = Span::current();
         record_all!(span, http.response.status_code = status.as_u16(), otel.status_code = verdict);
         tracing::debug!(status = status.as_u16(), "answered");
