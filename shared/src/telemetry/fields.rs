@@ -11,9 +11,9 @@ use tracing_subscriber::{
     },
 };
 
-/// As [`JsonFields`] writes them, but a field that is recorded later is only appended. There all fields before it are
-/// read and written anew, for each request several times, most of which log nothing. Who reads a line takes the last
-/// of two values with one name.
+/// As [`JsonFields`] writes them, but what is recorded later is only appended: there every record reads and writes all
+/// fields anew, several times in a request, most of which log no line. Of two values with one name the later one stands
+/// in the line.
 pub(super) struct Fields(JsonFields);
 
 impl Fields {
