@@ -31,7 +31,12 @@ pub const PLACES: [Place; 20] = [
     place(Guard::OneStatement, GROUP, "register_group", &["INSERT INTO users", "INSERT INTO outbox", "JOIN new_user"]),
     place(Guard::Confirm, RELAY, "refused", &["if *answer == Answer::Confirmed", "continue;", "refused.push("]),
     place(Guard::Lease, PROVISIONING, "claim", &["AND (leased_until IS NULL OR leased_until < now())"]),
-    place(Guard::OpenOnly, PROVISIONING, "claim", &["AND (synced_at IS NULL OR (mail_wanted > mail_served AND $3))"]),
+    place(
+        Guard::OpenOnly,
+        PROVISIONING,
+        "claim",
+        &["AND CASE WHEN synced_at IS NULL THEN true ELSE mail_wanted > mail_served AND $3 END"],
+    ),
     place(Guard::NotParked, PROVISIONING, "claim", &["AND parked_at IS NULL"]),
     place(Guard::FenceOf(Write::MarkSynced), PROVISIONING, "mark_synced", FENCE),
     place(Guard::FenceOf(Write::BeginMail), PROVISIONING, "begin_mail", FENCE),
