@@ -112,7 +112,8 @@ pub const WORKER: &str = "usher-worker";
 ///
 /// Sessions last, and a plan that looked cheap is kept. In an outbox that was empty when it was vacuumed, as it is most
 /// of the time, it looked cheap to read everything: with a backlog of 100,000 events a claim took 7.6 s, until the
-/// autovacuum had counted them. Every statement of [`store`](self) that is asked all the time has an index.
+/// autovacuum had counted them. Every statement of [`store`](self) that is asked all the time has an index, and what
+/// one has chosen and locked it deletes by an array, for which there is no join to plan.
 pub const PLANS: [(&str, &str); 3] = [
     ("enable_seqscan", "off"),
     // A LIMIT that is not known yet looks expensive, for which a plan would be made anew each time.

@@ -206,12 +206,10 @@ pub fn start(service: &'static str, config: &TelemetryConfig) -> Result<Telemetr
 /// ([`AUDIT`]) is told whatever `RUST_LOG` says.
 pub fn start_beside_an_answer(config: &TelemetryConfig) -> Result<AnswerLog, TelemetryError> {
     let (file, guard) = tracing_appender::non_blocking(log_file(config)?);
-    let to_file = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(file);
+    let to_file = json().with_writer(file);
     // Whoever reads stderr may have gone, which nobody is to be told on stderr.
-    let to_stderr = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .log_internal_errors(false);
+    let to_stderr =
+        fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).log_internal_errors(false);
     let told = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     let told = told.or(filter_fn(|metadata| metadata.target() == AUDIT));
     tracing_subscriber::registry()
